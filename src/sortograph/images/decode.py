@@ -1,0 +1,132 @@
+"""The one place where photo bytes become pixels.
+
+Every caller (scan, training, evaluation, prediction) comes through `decode`, so that all of them see
+the same picture: turned by its EXIF orientation, first frame, composited on white, RGB uint8.
+Pillow raises a dozen kinds of exception on damaged files; they are caught here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import PIL
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError, features
+
+from sortograph.errors import PhotoError
+
+# Raised whenever the same bytes could decode to other pixels; part of every pixel cache key.
+DECODE_CONTRACT = 1
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "MPO", "AVIF")
+SUFFIXES = frozenset(
+    f".{name}"
+    for name in ("jpg", "jpeg", "jpe", "jfif", "png", "apng", "webp", "bmp", "dib", "gif", "tif", "tiff")
+) | {".mpo", ".avif", ".heic", ".heif"}
+MAX_PIXELS = 50_000_000
+MAX_BYTES = 256 * 1024 * 1024
+_WIDE_GREY = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")
+
+# Photos are decoded in threads, where `catch_warnings` would race; what Pillow has to say of a photo
+# reaches the user as a PhotoError or not at all.
+warnings.filterwarnings("ignore", module=r"PIL\..*")
+
+
+def contract() -> str:
+    """Names everything that decides which pixels the same bytes give, for cache keys."""
+    return f"{DECODE_CONTRACT}-pillow{PIL.__version__}-jpeg{features.version('jpg')}"
+
+
+def decode(data: bytes, at_least: tuple[int, int] | None = None) -> NDArray[np.uint8]:
+    """Decode one photo to RGB, uint8 (H, W, 3).
+
+    at_least: (height, width) that the caller will resize to. JPEGs are then shrunk while they are
+    decoded (by 2, 4 or 8, as libjpeg offers), but never below twice that size.
+
+    Raises PhotoError with the reason when the bytes are no readable photo.
+
+    >>> buffer = io.BytesIO(); Image.new("L", (3, 2), 7).save(buffer, "PNG")
+    >>> decode(buffer.getvalue()).shape
+    (2, 3, 3)
+    """
+    with _photo_errors():
+        image = _open(data)
+        turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+        if at_least is not None and image.format in ("JPEG", "MPO"):
+            height, width = at_least
+            wanted = (2 * height, 2 * width) if turned else (2 * width, 2 * height)
+            image.draft(image.mode, wanted)
+        image.load()
+        return np.asarray(_to_rgb(ImageOps.exif_transpose(image)))
+
+
+def measure(data: bytes) -> tuple[int, int]:
+    """Width and height after EXIF turning, read from the header alone."""
+    with _photo_errors():
+        image = _open(data)
+        width, height = image.size
+        turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+        return (height, width) if turned else (width, height)
+
+
+def _open(data: bytes) -> Image.Image:
+    if not data:
+        raise PhotoError("empty file")
+    if len(data) > MAX_BYTES:
+        raise PhotoError(f"{len(data) / 1e6:.0f} MB, above the limit of {MAX_BYTES / 1e6:.0f} MB")
+    image = Image.open(io.BytesIO(data), formats=FORMATS)
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise PhotoError(f"{width}×{height} pixels, above the limit of {MAX_PIXELS / 1e6:.0f} megapixels")
+    if width < 1 or height < 1:
+        raise PhotoError(f"{width}×{height} pixels")
+    return image
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode == "RGB":
+        return image
+    if image.mode in _WIDE_GREY:
+        return _narrow(image).convert("RGB")
+    if image.mode == "PA" or "transparency" in image.info:
+        image = image.convert("RGBA")
+    if image.mode in ("RGBA", "LA", "La", "RGBa"):
+        rgba = image.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
+        return Image.alpha_composite(white, rgba).convert("RGB")
+    return image.convert("RGB")
+
+
+def _narrow(image: Image.Image) -> Image.Image:
+    """16- and 32-bit grey to 8 bit; Pillow's own conversion clips it to white instead."""
+    values = np.asarray(image).astype(np.float64)
+    if image.mode == "F":
+        top = 1.0 if values.max(initial=0.0) <= 1.0 else 255.0
+        scaled = values / top * 255.0
+    else:
+        scaled = values / 257.0 if values.max(initial=0.0) > 255 or image.mode != "I" else values
+    return Image.fromarray(np.nan_to_num(scaled).round().clip(0, 255).astype(np.uint8))
+
+
+@contextmanager
+def _photo_errors() -> Iterator[None]:
+    try:
+        yield
+    except PhotoError:
+        raise
+    except UnidentifiedImageError:
+        raise PhotoError(f"not a photo that can be read ({', '.join(FORMATS)})") from None
+    except Image.DecompressionBombError as error:
+        raise PhotoError(str(error)) from None
+    except MemoryError:
+        raise PhotoError("too large to decode in memory") from None
+    except Exception as error:
+        raise PhotoError(f"damaged ({_first_line(error)})") from None
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip().splitlines()
+    return text[0][:120] if text else type(error).__name__

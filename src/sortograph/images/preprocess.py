@@ -1,0 +1,42 @@
+"""The one evaluation transform: from decoded photo to the uint8 pixels that a model takes."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from sortograph.images.decode import decode
+from sortograph.records import PreprocessSpec
+
+_FILTERS = {
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+    "box": Image.Resampling.BOX,
+    "nearest": Image.Resampling.NEAREST,
+}
+
+
+def prepare(data: bytes, spec: PreprocessSpec) -> NDArray[np.uint8]:
+    """Photo bytes → uint8 (H, W, 3) of the spec's size. Raises PhotoError when unreadable."""
+    return resize(decode(data, at_least=spec.size), spec)
+
+
+def resize(pixels: NDArray[np.uint8], spec: PreprocessSpec, factor: float = 1.0) -> NDArray[np.uint8]:
+    """RGB uint8 (h, w, 3) → uint8 (H, W, 3), H and W being `factor` times the spec's size.
+
+    "squash" changes the aspect, "crop" covers the size and cuts the middle out, "pad" fits inside it
+    and fills with black. Shrinking averages over the covered area (Pillow's antialiased filters).
+    """
+    height, width = (round(side * factor) for side in spec.size)
+    image = Image.fromarray(pixels)
+    resample = _FILTERS[spec.interpolation]
+    if spec.mode == "squash":
+        return np.asarray(image.resize((width, height), resample))
+    ratios = (width / image.width, height / image.height)
+    scale = max(ratios) if spec.mode == "crop" else min(ratios)
+    inner = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    image = image.resize(inner, resample)
+    left, top = (inner[0] - width) // 2, (inner[1] - height) // 2
+    return np.asarray(image.crop((left, top, left + width, top + height)))

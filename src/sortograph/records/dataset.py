@@ -1,0 +1,129 @@
+"""The index of a folder of photos."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import pandas
+
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoFacts:
+    """What is known of one readable photo: content hash, and width and height after EXIF turning."""
+
+    sha256: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A file that was left out, and why. `path` is relative to the root, posix."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetIndex:
+    """N photos of one folder, in natural order of their paths.
+
+    root     the folder itself; never written to any file
+    classes  C names in the order of the model's outputs
+    paths    N relative posix paths
+    labels   int64 (N,), index into classes; −1 unlabelled
+    groups   N names; photos of one group stay on one side of every cut; "" is a group of its own
+    splits   N of "train", "validation", "test", or "" while not cut yet
+    sha256   N content hashes (hex)
+    sizes    int32 (N, 2): width, height after EXIF turning
+    notes    one-line facts that a person should be told (what was cut from what)
+    """
+
+    root: Path
+    classes: tuple[str, ...]
+    paths: tuple[str, ...]
+    labels: NDArray[np.int64]
+    groups: tuple[str, ...]
+    splits: tuple[str, ...]
+    sha256: tuple[str, ...]
+    sizes: NDArray[np.int32]
+    rejected: tuple[Rejected, ...] = ()
+    ignored: int = 0
+    notes: tuple[str, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        n = len(self.paths)
+        columns = (self.labels, self.groups, self.splits, self.sha256, self.sizes)
+        if any(len(column) != n for column in columns):
+            raise ValueError(f"every column needs {n} rows")
+        if n and not (int(self.labels.min()) >= -1 and int(self.labels.max()) < len(self.classes)):
+            raise ValueError("a label points outside the classes")
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, rows: NDArray[Any]) -> DatasetIndex:
+        """The same index with only these rows: a boolean mask (N,) or integer rows."""
+        chosen = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows
+        pick = [int(row) for row in chosen]
+        return replace(
+            self,
+            paths=tuple(self.paths[i] for i in pick),
+            labels=self.labels[chosen],
+            groups=tuple(self.groups[i] for i in pick),
+            splits=tuple(self.splits[i] for i in pick),
+            sha256=tuple(self.sha256[i] for i in pick),
+            sizes=self.sizes[chosen],
+        )
+
+    def rows(self, split: str) -> NDArray[np.int64]:
+        """Row numbers of one split, ascending."""
+        return np.array([i for i, name in enumerate(self.splits) if name == split], dtype=np.int64)
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Photos per split and class; splits without photos are left out, uncut photos count as "all"."""
+        table: dict[str, dict[str, int]] = {}
+        for split in (*SPLITS, ""):
+            labels = self.labels[self.rows(split)]
+            if len(labels):
+                table[split or "all"] = {c: int((labels == k).sum()) for k, c in enumerate(self.classes)}
+        return table
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes when a class, a path, a content, a label or a split does."""
+        digest = hashlib.sha256("\0".join(self.classes).encode())
+        rows = zip(self.paths, self.sha256, self.labels.tolist(), self.splits, strict=True)
+        for path, content, label, split in rows:
+            digest.update(f"\n{path}\0{content}\0{label}\0{split}".encode("utf-8", "surrogateescape"))
+        return digest.hexdigest()
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """Columns path, class_name, class_index, split.
+
+        Raises MissingExtra where pandas is not installed.
+        """
+        from sortograph.errors import MissingExtra
+
+        try:
+            import pandas
+        except ImportError:
+            raise MissingExtra.of("train", "pandas") from None
+        names = [self.classes[k] if k >= 0 else None for k in self.labels]
+        return pandas.DataFrame(
+            {
+                "path": list(self.paths),
+                "class_name": names,
+                "class_index": self.labels,
+                "split": list(self.splits),
+            }
+        )

@@ -1,0 +1,89 @@
+"""Measured numbers, each with its count and its interval."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A value with the interval [low, high] at `level`, from `n` photos by `method`.
+
+    >>> str(Estimate(0.953, 0.921, 0.973, 0.95, 337, "wilson"))
+    '95.3 % [92.1, 97.3], n = 337'
+    """
+
+    value: float
+    low: float
+    high: float
+    level: float
+    n: int
+    method: str
+
+    def __str__(self) -> str:
+        interval = f"[{100 * self.low:.1f}, {100 * self.high:.1f}]"
+        return f"{100 * self.value:.1f} % {interval}, n = {self.n}"
+
+
+@dataclass(frozen=True, slots=True)
+class ClassScore:
+    """One class on one split; `support` is its number of photos."""
+
+    name: str
+    precision: Estimate
+    recall: Estimate
+    f1: Estimate
+    support: int
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationResult:
+    """All that was measured on one split.
+
+    metrics    name → Estimate: "accuracy", "balanced_accuracy", "log_loss", …
+    confusion  int64 (C, C), rows are truth, columns are predictions
+    gaps       differences to other splits, as "accuracy: train - test" → difference
+    """
+
+    split: str
+    n: int
+    metrics: Mapping[str, Estimate]
+    per_class: tuple[ClassScore, ...]
+    confusion: NDArray[np.int64]
+    gaps: Mapping[str, float]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "n": self.n,
+            "metrics": {name: asdict(estimate) for name, estimate in self.metrics.items()},
+            "per_class": [asdict(score) for score in self.per_class],
+            "confusion": self.confusion.tolist(),
+            "gaps": dict(self.gaps),
+        }
+
+    @classmethod
+    def from_json(cls, split: str, data: Mapping[str, Any]) -> EvaluationResult:
+        """The inverse of `to_json`. Raises KeyError or TypeError on other data."""
+        scores = tuple(
+            ClassScore(
+                name=row["name"],
+                precision=Estimate(**row["precision"]),
+                recall=Estimate(**row["recall"]),
+                f1=Estimate(**row["f1"]),
+                support=row["support"],
+            )
+            for row in data["per_class"]
+        )
+        return cls(
+            split=split,
+            n=data["n"],
+            metrics={name: Estimate(**estimate) for name, estimate in data["metrics"].items()},
+            per_class=scores,
+            confusion=np.array(data["confusion"], dtype=np.int64),
+            gaps=dict(data["gaps"]),
+        )

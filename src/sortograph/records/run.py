@@ -1,0 +1,73 @@
+"""What a run did."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sortograph.records.evaluation import EvaluationResult
+
+
+@dataclass(frozen=True, slots=True)
+class EpochRow:
+    """One epoch. Training figures are running means over augmented batches; validation figures are clean.
+
+    Losses are mean natural-log cross-entropies per photo; accuracies are 0–1; None without validation.
+    `gradient_norms` holds the mean L2 norm per layer, before clipping.
+    """
+
+    epoch: int
+    train_loss: float
+    train_accuracy: float
+    validation_loss: float | None
+    validation_accuracy: float | None
+    learning_rate: float
+    seconds: float
+    photos_per_second: float
+    gradient_norms: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """A run folder in memory.
+
+    status   "running", "interrupted", "failed" or "finished"
+    recipe   the resolved recipe as plain data
+    best_epoch  the epoch whose weights were kept
+    """
+
+    id: str
+    folder: Path
+    recipe: Mapping[str, Any]
+    fingerprint: str
+    seed: int
+    environment: Mapping[str, Any]
+    history: tuple[EpochRow, ...]
+    evaluation: Mapping[str, EvaluationResult]
+    status: str
+    best_epoch: int | None = None
+    seconds: float = 0.0
+
+    @property
+    def bundle(self) -> Path:
+        return self.folder / "model.onnx"
+
+    @property
+    def report(self) -> Path:
+        return self.folder / "report.html"
+
+    def to_json(self) -> dict[str, Any]:
+        """The object that `train --json` and `evaluate --json` print."""
+        return {
+            "run": self.folder.as_posix(),
+            "bundle": self.bundle.as_posix(),
+            "report": self.report.as_posix(),
+            "recipe": self.recipe.get("name", ""),
+            "seed": self.seed,
+            "seconds": round(self.seconds, 3),
+            "status": self.status,
+            "best_epoch": self.best_epoch,
+            "evaluation": {split: result.to_json() for split, result in self.evaluation.items()},
+        }
