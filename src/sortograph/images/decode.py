@@ -7,6 +7,7 @@ Pillow raises a dozen kinds of exception on damaged files; they are caught here 
 
 from __future__ import annotations
 
+import importlib
 import io
 import warnings
 from collections.abc import Iterator
@@ -21,14 +22,17 @@ from sortograph.errors import PhotoError
 
 # Raised whenever the same bytes could decode to other pixels; part of every pixel cache key.
 DECODE_CONTRACT = 1
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "MPO", "AVIF")
+# JPEG covers MPO, the format of phones with several pictures in one file: Pillow opens it as JPEG.
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF")
 SUFFIXES = frozenset(
     f".{name}"
     for name in ("jpg", "jpeg", "jpe", "jfif", "png", "apng", "webp", "bmp", "dib", "gif", "tif", "tiff")
 ) | {".mpo", ".avif", ".heic", ".heif"}
 MAX_PIXELS = 50_000_000
 MAX_BYTES = 256 * 1024 * 1024
+_HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 _WIDE_GREY = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")
+_WHITE = {"I": (255, 65_535, 2**31 - 1), "F": (1, 255, 65_535)}
 
 # Photos are decoded in threads, where `catch_warnings` would race; what Pillow has to say of a photo
 # reaches the user as a PhotoError or not at all.
@@ -54,13 +58,13 @@ def decode(data: bytes, at_least: tuple[int, int] | None = None) -> NDArray[np.u
     """
     with _photo_errors():
         image = _open(data)
-        turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
         if at_least is not None and image.format in ("JPEG", "MPO"):
             height, width = at_least
-            wanted = (2 * height, 2 * width) if turned else (2 * width, 2 * height)
+            wanted = (2 * height, 2 * width) if _lies_on_side(image) else (2 * width, 2 * height)
             image.draft(image.mode, wanted)
         image.load()
-        return np.asarray(_to_rgb(ImageOps.exif_transpose(image)))
+        ImageOps.exif_transpose(image, in_place=True)
+        return np.asarray(_to_rgb(image))
 
 
 def measure(data: bytes) -> tuple[int, int]:
@@ -68,8 +72,12 @@ def measure(data: bytes) -> tuple[int, int]:
     with _photo_errors():
         image = _open(data)
         width, height = image.size
-        turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
-        return (height, width) if turned else (width, height)
+        return (height, width) if _lies_on_side(image) else (width, height)
+
+
+def _lies_on_side(image: Image.Image) -> bool:
+    # Pillow turns TIFFs by itself: their size is that of the turned picture from the start.
+    return image.format != "TIFF" and image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
 
 
 def _open(data: bytes) -> Image.Image:
@@ -77,7 +85,7 @@ def _open(data: bytes) -> Image.Image:
         raise PhotoError("empty file")
     if len(data) > MAX_BYTES:
         raise PhotoError(f"{len(data) / 1e6:.0f} MB, above the limit of {MAX_BYTES / 1e6:.0f} MB")
-    image = Image.open(io.BytesIO(data), formats=FORMATS)
+    image = Image.open(io.BytesIO(data), formats=_formats(data))
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise PhotoError(f"{width}×{height} pixels, above the limit of {MAX_PIXELS / 1e6:.0f} megapixels")
@@ -86,29 +94,51 @@ def _open(data: bytes) -> Image.Image:
     return image
 
 
+def _formats(data: bytes) -> tuple[str, ...]:
+    """The formats to try. HEIC needs a plugin, loaded only when a photo asks for it."""
+    Image.init()
+    known = tuple(name for name in FORMATS if name in Image.OPEN)
+    if data[4:8] != b"ftyp" or data[8:12] not in _HEIF_BRANDS:
+        return known
+    try:
+        importlib.import_module("pillow_heif").register_heif_opener()
+    except ImportError:
+        if b"avif" in data[8:64]:
+            return known
+        raise PhotoError('a HEIC photo; to read it: pip install "sortograph[heic]"') from None
+    return (*known, "HEIF")
+
+
 def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode == "RGB":
+    if image.mode == "RGB" and "transparency" not in image.info:
         return image
     if image.mode in _WIDE_GREY:
         return _narrow(image).convert("RGB")
     if image.mode == "PA" or "transparency" in image.info:
         image = image.convert("RGBA")
     if image.mode in ("RGBA", "LA", "La", "RGBa"):
-        rgba = image.convert("RGBA")
-        white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
-        return Image.alpha_composite(white, rgba).convert("RGB")
+        rgba = image if image.mode == "RGBA" else image.convert("RGBA")
+        white = Image.new("RGB", rgba.size, (255, 255, 255))
+        white.paste(rgba, mask=rgba)
+        return white
     return image.convert("RGB")
 
 
 def _narrow(image: Image.Image) -> Image.Image:
-    """16- and 32-bit grey to 8 bit; Pillow's own conversion clips it to white instead."""
-    values = np.asarray(image).astype(np.float64)
-    if image.mode == "F":
-        top = 1.0 if values.max(initial=0.0) <= 1.0 else 255.0
-        scaled = values / top * 255.0
-    else:
-        scaled = values / 257.0 if values.max(initial=0.0) > 255 or image.mode != "I" else values
-    return Image.fromarray(np.nan_to_num(scaled).round().clip(0, 255).astype(np.uint8))
+    """16- and 32-bit grey to 8 bit; Pillow's own conversion clips it to white instead.
+
+    Files of 32 bits do not say which value is white: it is the first usual one that the brightest pixel
+    does not exceed (by more than a tenth, since filters overshoot).
+    """
+    values = np.asarray(image)
+    grey = np.nan_to_num(values.astype(np.float32), copy=False)
+    tops = _WHITE.get(image.mode, (65_535,))
+    brightest = float(grey.max(initial=0.0))
+    grey *= 255 / next((top for top in tops if brightest <= 1.1 * top), tops[-1])
+    narrow = np.rint(grey, out=grey).clip(0, 255, out=grey).astype(np.uint8)
+    if isinstance(clear := image.info.get("transparency"), int):
+        narrow[values == clear] = 255
+    return Image.fromarray(narrow)
 
 
 @contextmanager

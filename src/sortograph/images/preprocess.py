@@ -34,9 +34,21 @@ def resize(pixels: NDArray[np.uint8], spec: PreprocessSpec, factor: float = 1.0)
     resample = _FILTERS[spec.interpolation]
     if spec.mode == "squash":
         return np.asarray(image.resize((width, height), resample))
-    ratios = (width / image.width, height / image.height)
-    scale = max(ratios) if spec.mode == "crop" else min(ratios)
+    if spec.mode == "crop":
+        return np.asarray(image.resize((width, height), resample, box=_middle(image.size, (width, height))))
+    scale = min(width / image.width, height / image.height)
     inner = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
     image = image.resize(inner, resample)
     left, top = (inner[0] - width) // 2, (inner[1] - height) // 2
     return np.asarray(image.crop((left, top, left + width, top + height)))
+
+
+def _middle(size: tuple[int, int], target: tuple[int, int]) -> tuple[float, float, float, float]:
+    """The largest box (left, top, right, bottom) in the middle of `size` with the aspect of `target`.
+
+    Only this box is resized: resizing all of a 1×60,000 photo to cover a square would need gigabytes.
+    """
+    scale = min(size[0] / target[0], size[1] / target[1])
+    width, height = min(size[0], target[0] * scale), min(size[1], target[1] * scale)
+    left, top = (size[0] - width) / 2, (size[1] - height) / 2
+    return left, top, left + width, top + height

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from sortograph.errors import BundleError
+from sortograph.errors import BundleError, nearest
 from sortograph.records.pixels import PreprocessSpec
 
 FORMAT_VERSION = 1
@@ -37,40 +37,85 @@ class BundleManifest:
     format_version: int = FORMAT_VERSION
 
     def to_json(self) -> str:
-        return json.dumps(asdict(self), ensure_ascii=False, sort_keys=True)
+        """Raises ValueError for numbers that JSON does not have (NaN, infinity)."""
+        text = json.dumps(asdict(self), ensure_ascii=False, sort_keys=True, allow_nan=False)
+        # Names whose bytes are no UTF-8 become JSON's own escapes, which `from_json` turns back.
+        return text.encode("utf-8", "backslashreplace").decode()
 
     @classmethod
     def from_json(cls, text: str, where: str) -> BundleManifest:
         """Raises BundleError when the text is not a manifest of this version; `where` names the file."""
         try:
             data = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise BundleError("the manifest is not JSON", where=where) from None
         if not isinstance(data, dict):
             raise BundleError("the manifest is not an object", where=where)
         version = data.get("format_version")
-        if isinstance(version, int) and version > FORMAT_VERSION:
+        if type(version) is int and version > FORMAT_VERSION:
             raise BundleError(
                 f"made by a newer sortograph (format {version}, this one reads up to {FORMAT_VERSION})",
                 where=where,
                 fix="pip install -U sortograph",
             )
-        unknown = sorted(set(data) - {f.name for f in fields(cls)})
-        if unknown:
-            raise BundleError(f"unknown keys in the manifest: {', '.join(unknown)}", where=where)
-        return cls._checked(data, where)
+        mistakes = [*_unknown_keys(data, [f.name for f in fields(cls)]), *_wrong_values(data)]
+        if mistakes:
+            raise BundleError(f"not a manifest that can be used: {'; '.join(mistakes)}", where=where)
+        return cls._made(data, where)
 
     @classmethod
-    def _checked(cls, data: dict[str, Any], where: str) -> BundleManifest:
+    def _made(cls, data: dict[str, Any], where: str) -> BundleManifest:
         try:
             preprocess = PreprocessSpec.from_json(data.pop("preprocess"))
-            classes = tuple(data.pop("classes"))
-            abstain = tuple(data.pop("abstain", ()))
-            manifest = cls(classes=classes, preprocess=preprocess, abstain=abstain, **data)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise BundleError(f"the manifest is incomplete ({error})", where=where) from None
-        if not classes or not all(isinstance(name, str) for name in classes):
-            raise BundleError("the manifest names no classes", where=where)
-        if not isinstance(manifest.temperature, int | float) or not 0 < manifest.temperature < 1e4:
-            raise BundleError("the temperature is out of range", where=where)
-        return manifest
+        except (TypeError, ValueError) as error:
+            raise BundleError(f"the manifest's preprocess cannot be used ({error})", where=where) from None
+        classes, abstain = tuple(data.pop("classes")), tuple(data.pop("abstain", ()))
+        return cls(classes=classes, preprocess=preprocess, abstain=abstain, **data)
+
+
+def _unknown_keys(data: Mapping[str, Any], known: Sequence[str]) -> list[str]:
+    unknown = sorted(key[:40] for key in data if key not in known)
+    return [f"unknown key {key!r}{nearest(key, known)}" for key in unknown[:5]]
+
+
+def _wrong_values(data: Mapping[str, Any]) -> list[str]:
+    """What is missing or of the wrong kind, each in a few words."""
+    checks: dict[str, Callable[[Any], bool]] = {
+        "format_version": lambda value: type(value) is int and value >= 1,
+        "classes": _are_names,
+        "preprocess": _is_preprocess,
+        "temperature": lambda value: _is_number(value) and 1e-4 <= value <= 1e4,
+        "abstain": lambda value: isinstance(value, list) and all(isinstance(row, dict) for row in value),
+        "evaluation": lambda value: isinstance(value, dict),
+    }
+    texts = ("fingerprint", "weights_licence", "recipe", "made_with")
+    wrong = [key for key, fits in checks.items() if key in data and not fits(data[key])]
+    wrong += [key for key in texts if not isinstance(data.get(key, ""), str)]
+    missing = [key for key in ("format_version", "classes", "preprocess") if key not in data]
+    return [*(f"{key} is missing" for key in missing), *(f"{key} is out of range" for key in wrong)]
+
+
+def _are_names(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and len(value) > 0
+        and all(isinstance(name, str) for name in value)
+        and len(set(value)) == len(value)
+    )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
+
+
+def _is_preprocess(value: Any) -> bool:
+    if not isinstance(value, dict):
+        return False
+    triples = [value.get(key, [0]) for key in ("mean", "std", "value_range")]
+    return all(type(side) is int for side in _listed(value.get("size"))) and all(
+        _is_number(number) for triple in triples for number in _listed(triple)
+    )
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [None]

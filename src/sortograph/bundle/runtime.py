@@ -1,0 +1,172 @@
+"""Opening and running a bundle."""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sortograph.bundle import guard, store
+from sortograph.bundle.engine import first_line, open_session
+from sortograph.bundle.golden import golden_photos
+from sortograph.errors import BundleError, DataError, GateError, UsageError
+from sortograph.records import BundleManifest
+
+FILE_NAME = "model.onnx"
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What the graph says of N photos: probabilities (N, C), logits (N, C), embedding (N, D); all float32."""
+
+    probabilities: NDArray[np.float32]
+    logits: NDArray[np.float32]
+    embedding: NDArray[np.float32]
+
+
+class Bundle:
+    """An open model.onnx. Made by `open_bundle`; may be used by several threads at once."""
+
+    __slots__ = ("_golden", "_session", "manifest", "path", "sha256")
+
+    def __init__(self, path: Path, manifest: BundleManifest, sha256: str, session: Any, golden: str) -> None:
+        self.path, self.manifest, self.sha256 = path, manifest, sha256
+        self._session, self._golden = session, golden
+
+    def run(self, photos: NDArray[np.uint8]) -> Answers:
+        """Answers for photos, uint8 (N, H, W, 3) RGB of the manifest's size, N ≥ 1.
+
+        Raises DataError for other arrays, BundleError when the model fails.
+        """
+        expected = (*self.manifest.preprocess.size, 3)
+        if photos.dtype != np.uint8 or photos.shape[1:] != expected or len(photos) == 0:
+            raise DataError(
+                f"an array {photos.dtype} {photos.shape}",
+                where=str(self.path),
+                expected=f"uint8 (N, {', '.join(map(str, expected))}) with N of at least 1",
+            )
+        try:
+            results = self._session.run(list(guard.OUTPUTS), {guard.INPUT: np.ascontiguousarray(photos)})
+        except Exception as error:  # pybind11 makes a class of each of ONNX Runtime's status codes
+            raise BundleError(f"the model failed ({first_line(error)})", where=str(self.path)) from None
+        answers = Answers(*results)
+        if answers.logits.shape != (len(photos), len(self.manifest.classes)):
+            raise BundleError("the model does not answer photo by photo", where=str(self.path))
+        return answers
+
+    def replay(self, tolerance: float = 1e-3) -> float:
+        """Runs the golden photos again: the largest absolute difference of a logit to the stored one.
+
+        Raises GateError when it is above `tolerance`, or not a number.
+        """
+        stored = store.golden_logits(self._golden, str(self.path))
+        logits = self.run(golden_photos(self.manifest.preprocess.size)).logits
+        if stored.shape != logits.shape:
+            raise BundleError("golden answers of another number of classes", where=str(self.path))
+        difference = float(np.abs(logits - stored).max())
+        if not difference <= tolerance:
+            raise GateError(
+                f"the model answers otherwise than where it was made: a logit differs by {difference:.3g}",
+                where=str(self.path),
+                expected=f"at most {tolerance:g}",
+                fix="sortograph doctor",
+            )
+        return difference
+
+
+def open_bundle(path: str | Path, *, threads: int | None = None) -> Bundle:
+    """Open a model.onnx, or the one in a run folder: read once, verified, checked, then run from memory.
+
+    threads: within one operator; None leaves it to ONNX Runtime.
+    Raises BundleError when there is no such file, when it is damaged, unsafe, made by a newer version
+    or not ours, and UsageError for a number of threads below 1.
+    """
+    if threads is not None and threads < 1:
+        raise UsageError(f"{threads} threads", expected="a whole number of at least 1")
+    file = bundle_file(Path(path))
+    where = str(file)
+    data = _read(file)
+    sha256 = store.verify(data, where)
+    manifest = _manifest(data, where)
+    survey = guard.survey(data, where)
+    _check_temperature(data, survey, manifest, where)
+    session = open_session(data, where, threads)
+    _check_shapes(session, manifest, where)
+    return Bundle(file, manifest, sha256, session, survey.metadata.get(store.GOLDEN, ""))
+
+
+def bundle_file(path: Path) -> Path:
+    """`path` itself, or the model.onnx in the run folder that it is. Raises BundleError."""
+    if not os.path.exists(path):  # noqa: PTH110, Path.exists raises for names that are too long
+        raise BundleError(
+            "no such file or folder",
+            where=str(path),
+            expected="a model.onnx or a run folder",
+            fix="sortograph train PHOTOS",
+        )
+    if not path.is_dir():
+        return path
+    if not (path / FILE_NAME).is_file():
+        raise BundleError(
+            f"a folder without {FILE_NAME}",
+            where=str(path),
+            expected="a model.onnx or the folder of a finished run",
+            fix="sortograph train PHOTOS",
+        )
+    return path / FILE_NAME
+
+
+def _read(file: Path) -> bytes:
+    try:
+        status = file.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise BundleError("not a regular file (a pipe, socket or device)", where=str(file))
+        if status.st_size > guard.MAX_BYTES:
+            raise BundleError(
+                f"{status.st_size / 1e9:.1f} GB, more than an ONNX model can have", where=str(file)
+            )
+        handle = os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        with os.fdopen(handle, "rb") as stream:
+            return stream.read(status.st_size + 1)
+    except OSError as error:
+        raise BundleError(f"cannot be read ({error.strerror or error})", where=str(file)) from None
+
+
+def _manifest(data: bytes, where: str) -> BundleManifest:
+    # Read before the guard judges the graph: a newer format may well hold what this guard does not know.
+    text = guard.metadata(data, where).get(store.MANIFEST)
+    if text is None:
+        raise BundleError("a sealed model without a manifest", where=where)
+    return BundleManifest.from_json(text, where)
+
+
+def _check_temperature(data: bytes, survey: guard.Survey, manifest: BundleManifest, where: str) -> None:
+    place = survey.temperature
+    if place is None or np.frombuffer(data, "<f4", 1, place)[0] != np.float32(manifest.temperature):
+        raise BundleError("the temperature of the graph is not that of the manifest", where=where)
+
+
+def _check_shapes(session: Any, manifest: BundleManifest, where: str) -> None:
+    """The graph must take the size that the manifest names, and answer for its classes."""
+    puts = {put.name: put for put in (*session.get_inputs(), *session.get_outputs())}
+    classes = len(manifest.classes)
+    wanted = {
+        guard.INPUT: ("tensor(uint8)", (*manifest.preprocess.size, 3)),
+        "probabilities": ("tensor(float)", (classes,)),
+        "logits": ("tensor(float)", (classes,)),
+        "embedding": ("tensor(float)", None),
+    }
+    for name, (kind, shape) in wanted.items():
+        put = puts[name]
+        fits = len(put.shape) == 2 if shape is None else tuple(put.shape[1:]) == shape
+        if put.type != kind or not fits or isinstance(put.shape[0], int):
+            raise BundleError(
+                f"{name} is {put.type} {put.shape}",
+                where=where,
+                expected=f"{kind} of any number of photos" + (f" × {shape}" if shape else ""),
+            )

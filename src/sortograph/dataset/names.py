@@ -1,0 +1,132 @@
+"""Names of files, classes and splits: their order, their spelling, and which are not meant for us."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+
+from sortograph.errors import DataError
+
+_DIGITS = re.compile(r"([0-9]+)")
+_SYSTEM = frozenset(
+    ("thumbs.db", "desktop.ini", "__macosx", "@eadir", "$recycle.bin", "system volume information")
+)
+_SPLIT_WORDS = {
+    "train": ("train", "training"),
+    "validation": ("val", "valid", "validation", "dev"),
+    "test": ("test", "testing"),
+}
+SPLIT_NAMES = {
+    spelling: split
+    for split, words in _SPLIT_WORDS.items()
+    for word in words
+    for spelling in (word, f"{word}_set")
+}
+
+NaturalKey = tuple[tuple[str | tuple[int, str], ...], str]
+
+
+def natural_key(name: str) -> NaturalKey:
+    """Sort key in which 2 comes before 10 and upper case beside lower case; folders before their names.
+
+    >>> sorted(["b10", "B2", "a/9", "a/10", "a b"], key=natural_key)
+    ['a/9', 'a/10', 'a b', 'B2', 'b10']
+    """
+    parts = _DIGITS.split(folded(name).replace("/", "\0"))
+    # Text and numbers alternate, so that equal positions always hold the same kind.
+    return tuple(_number(part) if i % 2 else part for i, part in enumerate(parts)), name
+
+
+def _number(digits: str) -> tuple[int, str]:
+    # Length and text order numbers of any size; int() refuses more than 4,300 digits.
+    bare = digits.lstrip("0")
+    return len(bare), bare
+
+
+def composed(name: str) -> str:
+    """NFC: one spelling for names that look the same, such as Hangul written by macOS and by Windows."""
+    return unicodedata.normalize("NFC", name)
+
+
+def decomposed(name: str) -> str:
+    """NFD: the spelling of file names that macOS prefers."""
+    return unicodedata.normalize("NFD", name)
+
+
+def folded(name: str) -> str:
+    return composed(composed(name).casefold())
+
+
+def split_of(name: str) -> str:
+    """The split that a folder name or a table cell means, or "".
+
+    >>> split_of("Training_Set"), split_of("valid"), split_of("cats")
+    ('train', 'validation', '')
+    """
+    return SPLIT_NAMES.get(name.strip().casefold().replace("-", "_").replace(" ", "_"), "")
+
+
+def is_system(name: str) -> bool:
+    """Hidden files and what operating systems and cloud folders leave behind."""
+    return name.startswith(".") or name.casefold() in _SYSTEM
+
+
+def is_text(name: str) -> bool:
+    """False for names whose bytes are no UTF-8: Python marks them, and no JSON or CSV can hold them."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def shown(name: str) -> str:
+    """A name or path fit for one line of any terminal.
+
+    >>> print(shown("caf\\udce9\\n.jpg"))
+    caf\\udce9\\n.jpg
+    """
+    escaped = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
+    return escaped.encode("utf-8", "backslashreplace").decode()
+
+
+def listed(items: Iterable[str], limit: int = 10) -> str:
+    """The first `limit` items in one line, and how many more there are.
+
+    >>> listed(["a", "b", "c"], limit=2)
+    'a, b and 1 more'
+    """
+    every = list(items)
+    text = ", ".join(every[:limit])
+    return f"{text} and {len(every) - limit} more" if len(every) > limit else text
+
+
+def check_class_names(names: Sequence[str], where: str) -> None:
+    """Raises DataError for names that are no text, and for different names that a person or a file
+    system would take for the same. `names` are as found, one for each place."""
+    broken = [shown(name) for name in names if not is_text(name)]
+    if broken:
+        raise DataError(
+            f"class names that are not valid UTF-8: {listed(broken)}",
+            where=where,
+            expected="names that can be written as text",
+            fix="rename these folders",
+        )
+    clashes = _clashes(names)
+    if clashes:
+        raise DataError(
+            f"class names that differ only by case: {listed(clashes)}",
+            where=where,
+            expected="class names that differ by more than upper and lower case",
+            fix="rename or merge these classes",
+        )
+
+
+def _clashes(names: Iterable[str]) -> list[str]:
+    spellings: dict[str, set[str]] = {}
+    for name in names:
+        spellings.setdefault(folded(name), set()).add(composed(name))
+    return [
+        " and ".join(repr(name) for name in sorted(group)) for group in spellings.values() if len(group) > 1
+    ]

@@ -1,0 +1,59 @@
+"""What is known of a photo file: is it readable, what is its content, how large is the picture."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from pathlib import Path
+
+from sortograph.errors import PhotoError
+from sortograph.images.decode import MAX_BYTES, decode, measure
+from sortograph.records import PhotoFacts
+
+# A full decode, because headers alone pass thousands of damaged files; but JPEGs are shrunk while they
+# are decoded, which reads every byte at a fraction of the cost.
+_SMALL = (32, 32)
+_JPEG = b"\xff\xd8"
+
+
+def inspect(path: Path) -> PhotoFacts:
+    """Read and decode one photo file.
+
+    Width and height are those of the full picture after EXIF turning. Raises PhotoError with the reason
+    when the file or the picture in it cannot be read.
+    """
+    data = read_bytes(path)
+    height, width, _ = decode(data, at_least=_SMALL).shape
+    if data.startswith(_JPEG):
+        width, height = measure(data)
+    return PhotoFacts(sha256=hashlib.sha256(data).hexdigest(), width=width, height=height)
+
+
+def read_bytes(path: Path) -> bytes:
+    """All bytes of a regular file, or of a link to one.
+
+    Raises PhotoError for folders, pipes, sockets, devices, links to nothing, files above the size limit
+    and files that the system refuses to open. Never blocks on a pipe.
+    """
+    try:
+        _check_regular(path.stat())
+        # The file may have become a pipe since: an open that cannot wait, and a second look.
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        with os.fdopen(handle, "rb") as file:
+            _check_regular(os.fstat(file.fileno()))
+            return file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise PhotoError("a link to nothing" if path.is_symlink() else "no such file") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "not a valid file name"
+        raise PhotoError(f"cannot be opened ({reason})") from None
+
+
+def _check_regular(status: os.stat_result) -> None:
+    if stat.S_ISDIR(status.st_mode):
+        raise PhotoError("a folder, not a photo")
+    if not stat.S_ISREG(status.st_mode):
+        raise PhotoError("not a regular file (a pipe, socket or device)")
+    if status.st_size > MAX_BYTES:
+        raise PhotoError(f"{status.st_size / 1e6:.0f} MB, above the limit of {MAX_BYTES / 1e6:.0f} MB")

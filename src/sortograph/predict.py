@@ -1,0 +1,238 @@
+"""Photos → Predictions. Imports no more than what one photo needs.
+
+Typical use:
+
+    classifier = load("runs/cnn-20260101-120000")
+    for prediction in classifier.predict_many(find_photos(["holiday/"])):
+        print(prediction.path, prediction.label)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain, islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sortograph.bundle.runtime import Bundle, open_bundle
+from sortograph.errors import DataError, PhotoError, UsageError
+from sortograph.images.sources import Photo, name_of, to_pixels
+from sortograph.images.walk import photos_below
+from sortograph.records import BundleManifest, Prediction, PreprocessSpec
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+Pixels = NDArray[np.uint8]
+
+_FAKE_SPEC = PreprocessSpec(size=(64, 64))
+_MOST_DECODERS = 8
+_BATCHES_AHEAD = 2
+
+
+class _Answers(ABC):
+    """From photos to Predictions; what the pixels mean is left to the classes below."""
+
+    __slots__ = ()
+    classes: tuple[str, ...]
+
+    @abstractmethod
+    def _pixels(self, photo: Photo) -> Pixels:
+        """What the model sees, uint8 (H, W, 3). Raises PhotoError when unreadable."""
+
+    @abstractmethod
+    def _probabilities(self, photos: Sequence[Pixels]) -> NDArray[np.floating]:
+        """For N ≥ 1 results of `_pixels`: (N, C), rows sum to 1."""
+
+    def predict(self, photo: Photo, *, top_k: int = 5) -> Prediction:
+        """The answer for one photo.
+
+        photo: a path, the bytes of a file, a Pillow image, or RGB as uint8 (H, W, 3)
+        top_k: how many classes to name, at most all of them
+
+        What cannot be read gives a Prediction with `error` and without a label. Raises UsageError for
+        a `top_k` below 1, BundleError when the model fails.
+        """
+        _check_count(top_k, "top_k")
+        return self._predictions([(name_of(photo), _attempt(self._pixels, photo))], top_k)[0]
+
+    def predict_many(
+        self, photos: Iterable[Photo], *, top_k: int = 5, batch_size: int = 32
+    ) -> Iterator[Prediction]:
+        """The answers for many photos, in their order, while they are read.
+
+        Photos are taken from `photos` and decoded in threads a few batches ahead of the model, so that
+        the memory stays the same however many there are. Each photo and error is as in `predict`;
+        UsageError also for one path or bytes in the place of many.
+        """
+        _check_count(top_k, "top_k")
+        _check_count(batch_size, "batch_size")
+        if isinstance(photos, str | bytes | os.PathLike):  # its letters would be taken for paths
+            raise UsageError("one photo where many are expected", fix="predict(photo)")
+        return self._stream(iter(photos), top_k, batch_size)
+
+    def _stream(self, photos: Iterator[Photo], top_k: int, batch_size: int) -> Iterator[Prediction]:
+        first = list(islice(photos, 2))
+        if len(first) < 2:
+            for photo in first:
+                yield self.predict(photo, top_k=top_k)
+            return
+        from concurrent.futures import ThreadPoolExecutor  # not for one photo: its import takes longer
+
+        everything = chain(first, photos)
+        waiting: deque[list[tuple[str, Future[Pixels | str]]]] = deque()
+        pool = ThreadPoolExecutor(min(_MOST_DECODERS, os.cpu_count() or 1), "sortograph-decode")
+        try:
+            while batch := list(islice(everything, batch_size)):
+                started = [(name_of(photo), pool.submit(_attempt, self._pixels, photo)) for photo in batch]
+                waiting.append(started)
+                if len(waiting) > _BATCHES_AHEAD:
+                    yield from self._finished(waiting.popleft(), top_k)
+            while waiting:
+                yield from self._finished(waiting.popleft(), top_k)
+        finally:  # also when nobody asks for the rest
+            pool.shutdown(cancel_futures=True)
+
+    def _finished(self, batch: list[tuple[str, Future[Pixels | str]]], top_k: int) -> list[Prediction]:
+        return self._predictions([(name, future.result()) for name, future in batch], top_k)
+
+    def _predictions(self, batch: list[tuple[str, Pixels | str]], top_k: int) -> list[Prediction]:
+        """One answer each; text stands for the reason why a photo has no pixels."""
+        readable = [found for _, found in batch if not isinstance(found, str)]
+        rows = iter(self._probabilities(readable)) if readable else iter(())
+        return [
+            _failed(name, found) if isinstance(found, str) else self._prediction(name, next(rows), top_k)
+            for name, found in batch
+        ]
+
+    def _prediction(self, name: str, row: NDArray[np.floating], top_k: int) -> Prediction:
+        if not np.isfinite(row).all():
+            return _failed(name, "the model has no number for this photo")
+        best = np.argsort(-row, kind="stable")[:top_k]
+        top = tuple((self.classes[k], float(row[k])) for k in best)
+        return Prediction(path=name, label=top[0][0], probability=top[0][1], top_k=top)
+
+
+class Classifier(_Answers):
+    """A trained model, ready for photos. Made by `load`; may be used by several threads at once."""
+
+    __slots__ = ("bundle", "classes")
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.bundle = bundle
+        self.classes = bundle.manifest.classes
+
+    @property
+    def manifest(self) -> BundleManifest:
+        return self.bundle.manifest
+
+    def _pixels(self, photo: Photo) -> Pixels:
+        return to_pixels(photo, self.manifest.preprocess)
+
+    def _probabilities(self, photos: Sequence[Pixels]) -> NDArray[np.floating]:
+        return self.bundle.run(np.stack(photos)).probabilities
+
+
+class FakeClassifier(_Answers):
+    """Stands in for a Classifier in tests: same methods, no model, answers made of the photo's pixels.
+
+    The same picture always gets the same answer, on every machine. Raises UsageError without classes.
+
+    >>> fake = FakeClassifier(["cat", "dog"])
+    >>> fake.predict(np.zeros((4, 4, 3), np.uint8)).label
+    'dog'
+    >>> fake.predict(b"no photo").error
+    'not a photo that can be read (JPEG, PNG, WEBP, BMP, GIF, TIFF, AVIF)'
+    """
+
+    __slots__ = ("classes",)
+
+    def __init__(self, classes: Iterable[str]) -> None:
+        self.classes = tuple(classes)
+        if not self.classes or len(set(self.classes)) < len(self.classes):
+            raise UsageError("a classifier needs classes, each with a name of its own")
+
+    def _pixels(self, photo: Photo) -> Pixels:
+        return to_pixels(photo, _FAKE_SPEC)
+
+    def _probabilities(self, photos: Sequence[Pixels]) -> NDArray[np.floating]:
+        weights = np.array([[self._weight(pixels, name) for name in self.classes] for pixels in photos])
+        shares: NDArray[np.float64] = weights / weights.sum(axis=1, keepdims=True)
+        return shares
+
+    def _weight(self, pixels: Pixels, name: str) -> float:
+        digest = hashlib.sha256(name.encode("utf-8", "surrogateescape") + pixels.tobytes()).digest()
+        return 1.0 + int.from_bytes(digest[:4], "big")
+
+
+def load(bundle: str | os.PathLike[str], *, threads: int | None = None) -> Classifier:
+    """Open a model.onnx, or the run folder that holds one.
+
+    threads: of the model; None for one per physical core.
+    Raises BundleError when it is missing, damaged, unsafe, newer than this version or not ours.
+    """
+    return Classifier(open_bundle(Path(bundle), threads=threads))
+
+
+def find_photos(inputs: Iterable[str | os.PathLike[str]]) -> Iterator[Path]:
+    """Files as given, and the photos in folders and below them in natural order.
+
+    "-" stands for the names on standard input, one a line, or each ended by a zero byte. Folders are
+    walked while photos are taken. Raises DataError at once for names that do not exist, all of them in
+    one message; and at the end when folders were given and nothing was found.
+    """
+    paths = [Path(name) for given in inputs for name in _names(given)]
+    missing = [str(path) for path in paths if not os.path.lexists(path)]
+    if missing:
+        raise DataError(
+            "no such file or folder" if len(missing) == 1 else f"{len(missing)} names do not exist",
+            where=", ".join(missing),
+            expected="photos, folders of photos, or - for names on standard input",
+        )
+    return _found(paths)
+
+
+def _found(paths: list[Path]) -> Iterator[Path]:
+    count = 0
+    for path in paths:
+        for photo in photos_below(path) if path.is_dir() else [path]:
+            count += 1
+            yield photo
+    if paths and not count:
+        raise DataError(
+            "no photos", where=", ".join(map(str, paths)), expected="files with the suffix of a photo"
+        )
+
+
+def _names(given: str | os.PathLike[str]) -> list[str]:
+    name = os.fspath(given)
+    if name != "-":
+        return [name]
+    data = sys.stdin.buffer.read()
+    lines = data.split(b"\0") if b"\0" in data else data.splitlines()
+    return [os.fsdecode(line) for line in lines if line]
+
+
+def _attempt(read: Callable[[Photo], Pixels], photo: Photo) -> Pixels | str:
+    """The pixels, or why there are none."""
+    try:
+        return read(photo)
+    except PhotoError as error:
+        return error.what
+
+
+def _failed(name: str, reason: str) -> Prediction:
+    return Prediction(path=name, label=None, probability=None, error=reason)
+
+
+def _check_count(value: int, name: str) -> None:
+    if value < 1:
+        raise UsageError(f"{name} is {value}", expected="a whole number of at least 1")

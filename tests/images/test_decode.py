@@ -1,0 +1,283 @@
+from __future__ import annotations
+
+import io
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+
+from sortograph.errors import PhotoError
+from sortograph.images import decode as module
+from sortograph.images.decode import decode, measure
+
+
+def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def quarters(height: int = 32, width: int = 48) -> np.ndarray:
+    """Four flat colours, so that every turn and flip gives another picture."""
+    pixels = np.zeros((height, width, 3), np.uint8)
+    pixels[: height // 2, : width // 2] = (250, 10, 10)
+    pixels[: height // 2, width // 2 :] = (10, 250, 10)
+    pixels[height // 2 :, : width // 2] = (10, 10, 250)
+    pixels[height // 2 :, width // 2 :] = (240, 240, 20)
+    return pixels
+
+
+def busy(height: int, width: int) -> Image.Image:
+    """Smooth but not flat, so that compressed data are spread over the file."""
+    y, x = np.mgrid[:height, :width]
+    waves = [127 + 90 * np.sin(x / a + y / b) for a, b in ((9, 13), (17, 7), (5, 23))]
+    return Image.fromarray(np.stack(waves, axis=-1).astype(np.uint8))
+
+
+TURNS = {
+    1: lambda p: p,
+    2: lambda p: p[:, ::-1],
+    3: lambda p: p[::-1, ::-1],
+    4: lambda p: p[::-1],
+    5: lambda p: p.transpose(1, 0, 2),
+    6: lambda p: np.rot90(p, -1),
+    7: lambda p: p[::-1, ::-1].transpose(1, 0, 2),
+    8: lambda p: np.rot90(p),
+    0: lambda p: p,
+    9: lambda p: p,
+}
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "WEBP"])
+@pytest.mark.parametrize("orientation", TURNS)
+def test_exif_orientation_turns_the_picture_and_its_measures(kind: str, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    options = {"quality": 95} if kind in ("JPEG", "WEBP") else {}
+    data = encoded(Image.fromarray(quarters()), kind, exif=exif, **options)
+    expected = TURNS[orientation](quarters())
+    pixels = decode(data)
+    assert pixels.shape == expected.shape
+    assert pixels.dtype == np.uint8
+    # The middles of the quarters: away from the edges that compression blurs.
+    height, width = expected.shape[:2]
+    spots = [(y, x) for y in (height // 4, 3 * height // 4) for x in (width // 4, 3 * width // 4)]
+    for y, x in spots:
+        assert np.abs(pixels[y, x].astype(int) - expected[y, x]).max() <= 12
+    assert measure(data) == (width, height)
+
+
+def test_turned_jpeg_is_shrunk_along_the_right_sides() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = encoded(busy(400, 1600), "JPEG", exif=exif)
+    assert measure(data) == (400, 1600)
+    # Turned it is 1600 high, 400 wide: half of it holds twice (300, 100), a quarter would not.
+    assert decode(data, at_least=(300, 100)).shape == (800, 200, 3)
+
+
+def test_damaged_exif_does_not_spoil_a_good_picture() -> None:
+    data = encoded(Image.fromarray(quarters()), "JPEG", exif=b"Exif\0\0no exif at all")
+    assert decode(data).shape == (32, 48, 3)
+
+
+@pytest.mark.parametrize("at_least", [(16, 16), (50, 50), (64, 30), (100, 200), (300, 300), (2000, 2000)])
+@pytest.mark.parametrize("size", [(801, 1203), (640, 480), (97, 101)])
+def test_draft_never_goes_below_twice_the_target(size: tuple[int, int], at_least: tuple[int, int]) -> None:
+    data = encoded(busy(*size), "JPEG", quality=92)
+    height, width, _ = decode(data, at_least=at_least).shape
+    assert height >= min(size[0], 2 * at_least[0])
+    assert width >= min(size[1], 2 * at_least[1])
+    assert (height, width) == size or height < size[0]
+
+
+def test_draft_is_close_to_the_full_decode() -> None:
+    data = encoded(busy(800, 1200), "JPEG", quality=92)
+    full, draft = decode(data), decode(data, at_least=(50, 50))
+    assert draft.shape == (100, 150, 3)
+    small = [
+        np.asarray(Image.fromarray(p).resize((50, 50), Image.Resampling.BILINEAR), int) for p in (full, draft)
+    ]
+    assert np.abs(small[0] - small[1]).mean() < 1.5
+
+
+def test_cmyk_jpeg() -> None:
+    data = encoded(Image.fromarray(quarters()).convert("CMYK"), "JPEG", quality=95)
+    pixels = decode(data)
+    assert pixels.shape == (32, 48, 3)
+    assert np.abs(pixels[8, 12].astype(int) - (250, 10, 10)).max() <= 12
+
+
+def test_sixteen_bit_grey_keeps_its_shades() -> None:
+    ramp = np.linspace(0, 65535, 256).round().astype(np.uint16).reshape(16, 16)
+    for kind in ("PNG", "TIFF"):
+        pixels = decode(encoded(Image.fromarray(ramp), kind))
+        assert np.abs(pixels[..., 0].astype(int).ravel() - np.arange(256)).max() <= 1
+        assert (pixels[..., 0] == pixels[..., 2]).all()
+
+
+@pytest.mark.parametrize("top", [255, 65_535, 2**31 - 1])
+def test_thirty_two_bit_grey_keeps_its_shades(top: int) -> None:
+    ramp = np.linspace(0, top, 256).round().astype(np.int32).reshape(16, 16)
+    pixels = decode(encoded(Image.fromarray(ramp), "TIFF"))
+    assert np.abs(pixels[..., 0].astype(int).ravel() - np.arange(256)).max() <= 1
+
+
+def test_transparent_sixteen_bit_grey_becomes_white() -> None:
+    image = Image.fromarray(np.array([[500, 40_000]], np.uint16))
+    data = encoded(image, "PNG")
+    # tRNS before IDAT: the grey value 500 is transparent.
+    body = b"tRNS" + (500).to_bytes(2, "big")
+    chunk = (2).to_bytes(4, "big") + body + zlib.crc32(body).to_bytes(4, "big")
+    at = data.index(b"IDAT") - 4
+    assert decode(data)[0, :, 0].tolist() == [2, 156]
+    assert decode(data[:at] + chunk + data[at:])[0, :, 0].tolist() == [255, 156]
+
+
+def test_odd_floats_are_black_or_clipped() -> None:
+    values = np.array([[np.nan, -3.0, 0.5, 1.05, 1.0]], np.float32)
+    assert decode(encoded(Image.fromarray(values), "TIFF"))[0, :, 0].tolist() == [0, 0, 128, 255, 255]
+
+
+def test_float_grey_of_every_usual_range() -> None:
+    for top in (1.0, 255.0, 65_535.0):
+        ramp = np.linspace(0, top, 256, dtype=np.float32).reshape(16, 16)
+        pixels = decode(encoded(Image.fromarray(ramp), "TIFF"))
+        assert np.abs(pixels[..., 1].astype(int).ravel() - np.arange(256)).max() <= 1
+
+
+def test_lab_is_turned_into_the_same_colours() -> None:
+    srgb, lab = ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB")
+    # Muted ones: at the edge of sRGB, 8 bits of LAB are too coarse to come back.
+    colours = np.array([[(120, 100, 90), (60, 90, 140), (200, 200, 210), (30, 30, 30)]], np.uint8)
+    image = ImageCms.applyTransform(
+        Image.fromarray(colours), ImageCms.buildTransform(srgb, lab, "RGB", "LAB")
+    )
+    assert np.abs(decode(encoded(image, "TIFF")).astype(int) - colours).max() <= 2
+
+
+def test_one_bit_pictures_are_black_and_white() -> None:
+    board = np.indices((8, 8)).sum(axis=0) % 2 == 1
+    for kind in ("PNG", "TIFF", "BMP"):
+        pixels = decode(encoded(Image.fromarray(board), kind))
+        assert (pixels == board[..., None] * 255).all()
+
+
+def test_palette_with_alpha() -> None:
+    image = Image.new("P", (2, 1), 0)
+    image.putpalette([200, 0, 0, 0, 0, 200])
+    both = image.convert("PA")
+    both.putalpha(Image.fromarray(np.array([[255, 0]], np.uint8)))
+    assert decode(encoded(both, "TIFF"))[0].tolist() == [[200, 0, 0], [255, 255, 255]]
+
+
+def test_every_alpha_is_laid_on_white() -> None:
+    colour, alpha = np.mgrid[:256:5, :256].astype(np.uint8)
+    pixels = decode(encoded(Image.fromarray(np.stack([colour, colour, colour, alpha], axis=-1)), "PNG"))
+    expected = (colour.astype(float) * alpha + 255.0 * (255 - alpha.astype(float))) / 255
+    assert np.abs(pixels[..., 1] - expected).max() <= 1
+
+
+@pytest.mark.parametrize("mode", ["LA", "RGBA"])
+def test_transparent_pixels_become_white_and_half_ones_lighter(mode: str) -> None:
+    image = Image.new("RGBA", (3, 1), (0, 0, 0, 255))
+    image.putpixel((1, 0), (0, 0, 0, 0))
+    image.putpixel((2, 0), (0, 0, 0, 128))
+    pixels = decode(encoded(image.convert(mode), "PNG"))[0]
+    assert pixels[0].tolist() == [0, 0, 0]
+    assert pixels[1].tolist() == [255, 255, 255]
+    assert np.abs(pixels[2].astype(int) - 127).max() <= 1
+
+
+def test_palette_transparency_becomes_white() -> None:
+    image = Image.new("P", (2, 1), 0)
+    image.putpalette([200, 0, 0, 0, 0, 200])
+    image.putpixel((1, 0), 1)
+    for kind in ("PNG", "GIF"):
+        pixels = decode(encoded(image, kind, transparency=1))[0]
+        assert pixels.tolist() == [[200, 0, 0], [255, 255, 255]]
+
+
+def test_colour_key_of_rgb_png_becomes_white() -> None:
+    image = Image.new("RGB", (2, 1), (1, 2, 3))
+    image.putpixel((1, 0), (9, 9, 9))
+    pixels = decode(encoded(image, "PNG", transparency=(1, 2, 3)))[0]
+    assert pixels.tolist() == [[255, 255, 255], [9, 9, 9]]
+
+
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "TIFF"])
+def test_animations_give_their_first_frame(kind: str) -> None:
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "lime", "blue")]
+    options = {"lossless": True} if kind == "WEBP" else {}
+    data = encoded(frames[0], kind, save_all=True, append_images=frames[1:], **options)
+    assert decode(data)[4, 4].tolist() == [255, 0, 0]
+
+
+def test_mpo_gives_its_first_picture() -> None:
+    frames = [Image.new("RGB", (16, 16), colour) for colour in ("red", "blue")]
+    data = encoded(frames[0], "MPO", save_all=True, append_images=frames[1:])
+    assert np.abs(decode(data)[8, 8].astype(int) - (255, 0, 0)).max() <= 5
+
+
+def test_avif_where_pillow_has_it() -> None:
+    if "AVIF" not in Image.SAVE:
+        pytest.skip("this Pillow has no AVIF")
+    data = encoded(Image.fromarray(quarters()), "AVIF", quality=95)
+    assert decode(data).shape == (32, 48, 3)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF"])
+def test_cut_files_give_a_picture_or_a_reason(kind: str) -> None:
+    image = busy(60, 80)
+    data = encoded(image, kind)
+    refused = 0
+    for length in range(0, len(data), 37):
+        try:
+            pixels = decode(data[:length])
+        except PhotoError:
+            refused += 1
+        else:
+            assert pixels.shape == (60, 80, 3)
+    assert refused >= 0.5 * (len(data) / 37)
+    assert decode(data).shape == (60, 80, 3)
+
+
+@pytest.mark.parametrize(
+    "junk", [b"", b"<html>", b"PK\x03\x04" + b"\0" * 99, b"<svg xmlns=''/>", b"\xff\xd8\xff"]
+)
+def test_what_is_no_photo_is_refused(junk: bytes) -> None:
+    with pytest.raises(PhotoError):
+        decode(junk)
+    with pytest.raises(PhotoError):
+        measure(junk)
+
+
+def test_unknown_content_is_called_so_and_not_damaged() -> None:
+    with pytest.raises(PhotoError, match="not a photo"):
+        decode(b"<html><body>404</body></html>")
+
+
+def test_heic_without_plugin_names_the_way_forward(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "pillow_heif", None)
+    with pytest.raises(PhotoError, match=r"sortograph\[heic\]"):
+        decode(b"\0\0\0\x18ftypheic" + b"\0" * 64)
+
+
+def test_too_many_pixels_are_refused_before_decoding() -> None:
+    header = b"IHDR" + (8000).to_bytes(4, "big") * 2 + b"\x08\x02\0\0\0"
+    chunk = (13).to_bytes(4, "big") + header + zlib.crc32(header).to_bytes(4, "big")
+    empty = b"\0\0\0\0IDAT" + zlib.crc32(b"IDAT").to_bytes(4, "big")
+    with pytest.raises(PhotoError, match="megapixels"):
+        decode(b"\x89PNG\r\n\x1a\n" + chunk + empty)
+
+
+def test_too_many_bytes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_BYTES", 100)
+    with pytest.raises(PhotoError, match="above the limit"):
+        decode(encoded(busy(30, 30), "PNG"))
+
+
+def test_one_pixel_and_very_long_photos() -> None:
+    assert decode(encoded(Image.new("RGB", (1, 1)), "PNG")).shape == (1, 1, 3)
+    assert decode(encoded(Image.new("L", (1, 60_000)), "PNG")).shape == (60_000, 1, 3)

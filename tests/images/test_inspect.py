@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import hashlib
+import os
+import socket
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sortograph.errors import PhotoError
+from sortograph.images import inspect as module
+from sortograph.images.inspect import inspect, read_bytes
+
+posix = pytest.mark.skipif(os.name != "posix", reason="needs pipes and links")
+
+
+def noise(height: int, width: int) -> Image.Image:
+    return Image.fromarray(np.random.default_rng(1).integers(0, 256, (height, width, 3), dtype=np.uint8))
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "gif", "bmp", "tif"])
+def test_facts_of_a_photo(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a.{suffix}"
+    noise(300, 500).save(path)
+    facts = inspect(path)
+    assert (facts.width, facts.height) == (500, 300)
+    assert facts.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("kind", ["PNG", "GIF", "WEBP", "JPEG"])
+def test_a_wrong_suffix_does_not_matter(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / ("a.png" if kind == "JPEG" else "a.jpg")
+    noise(30, 50).save(path, kind)
+    assert (inspect(path).width, inspect(path).height) == (50, 30)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "tif", "png"])
+def test_size_is_that_of_the_turned_original(tmp_path: Path, suffix: str) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 8
+    path = tmp_path / f"a.{suffix}"
+    noise(300, 500).save(path, exif=exif)
+    assert (inspect(path).width, inspect(path).height) == (300, 500)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png"])
+def test_cut_photo_is_refused_though_its_header_is_fine(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a.{suffix}"
+    noise(400, 400).save(path)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
+    with pytest.raises(PhotoError, match="damaged"):
+        inspect(path)
+
+
+def test_missing_folder_and_bad_names(tmp_path: Path) -> None:
+    with pytest.raises(PhotoError, match="no such file"):
+        read_bytes(tmp_path / "a.jpg")
+    with pytest.raises(PhotoError, match="folder"):
+        read_bytes(tmp_path)
+    with pytest.raises(PhotoError, match="cannot be opened"):
+        read_bytes(tmp_path / "a\0b.jpg")
+    with pytest.raises(PhotoError, match="cannot be opened"):
+        read_bytes(tmp_path / ("a" * 5000))
+
+
+@posix
+def test_links(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"abc")
+    (tmp_path / "good").symlink_to(tmp_path / "a")
+    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    assert read_bytes(tmp_path / "good") == b"abc"
+    with pytest.raises(PhotoError, match="link to nothing"):
+        read_bytes(tmp_path / "dangling")
+    with pytest.raises(PhotoError, match="cannot be opened"):
+        read_bytes(tmp_path / "loop")
+
+
+def refused_in_time(path: Path) -> str:
+    """The reason of the refusal; a call that blocks fails the test instead of hanging it."""
+    reasons: list[str] = []
+
+    def read() -> None:
+        try:
+            read_bytes(path)
+        except PhotoError as error:
+            reasons.append(error.what)
+
+    thread = threading.Thread(target=read, daemon=True)
+    thread.start()
+    thread.join(5)
+    assert reasons, "read_bytes blocked or gave bytes"
+    return reasons[0]
+
+
+@posix
+def test_pipes_and_sockets_are_refused_without_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.mkfifo(tmp_path / "pipe.jpg")
+    assert "regular" in refused_in_time(tmp_path / "pipe.jpg")
+    monkeypatch.chdir(tmp_path)  # socket names are limited to about 100 bytes
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind("s.jpg")
+        assert "regular" in refused_in_time(tmp_path / "s.jpg")
+
+
+@posix
+def test_a_file_that_turns_into_a_pipe_is_refused_without_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "file.jpg").write_bytes(b"abc")
+    regular = (tmp_path / "file.jpg").stat()
+    monkeypatch.setattr(Path, "stat", lambda self, **options: regular)
+    assert "regular" in refused_in_time(tmp_path / "pipe.jpg")
+
+
+@posix
+def test_unreadable_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    path.write_bytes(b"abc")
+    path.chmod(0)
+    if os.access(path, os.R_OK):
+        pytest.skip("this user may read everything")
+    with pytest.raises(PhotoError, match="cannot be opened"):
+        read_bytes(path)
+
+
+def test_too_large_files_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_BYTES", 10)
+    (tmp_path / "a.jpg").write_bytes(b"x" * 11)
+    with pytest.raises(PhotoError, match="above the limit"):
+        read_bytes(tmp_path / "a.jpg")

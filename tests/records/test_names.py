@@ -1,0 +1,13 @@
+from __future__ import annotations
+
+import pytest
+
+from sortograph import records
+
+
+def test_every_public_name_is_there_and_no_other():
+    assert set(records.__all__) == set(records._HOMES)
+    for name in records.__all__:
+        assert getattr(records, name) is not None
+    with pytest.raises(AttributeError, match="Nothing"):
+        records.Nothing  # noqa: B018
