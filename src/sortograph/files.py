@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import csv
 import errno
-import io
 import json
 import os
 import tempfile
@@ -71,11 +70,14 @@ def write_atomic(path: Path, data: bytes) -> None:
 
 
 def write_json(path: Path, data: Any) -> None:
-    write_atomic(path, (json.dumps(data, ensure_ascii=False, indent=1) + "\n").encode())
+    """UTF-8 JSON. Names whose bytes are no UTF-8 become JSON's own escapes, which `json.loads` turns back."""
+    text = json.dumps(data, ensure_ascii=False, indent=1) + "\n"
+    write_atomic(path, text.encode("utf-8", "backslashreplace"))
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """UTF-8 CSV. Text that a spreadsheet would run as a formula gets a leading apostrophe."""
+    """UTF-8 CSV, lines end with a line feed. Text that a spreadsheet would run as a formula gets a leading
+    apostrophe, which `unguard` takes away again."""
     write_atomic(path, csv_text(header, rows).encode("utf-8", "surrogateescape"))
 
 
@@ -84,15 +86,41 @@ def csv_text(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     >>> csv_text(["a"], [["=1+1"], [2.5]]).splitlines()
     ['a', "'=1+1", '2.5']
     """
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
+    lines = _Lines()
+    writer = csv.writer(lines, lineterminator=_Lines.end)
     writer.writerow(header)
-    writer.writerows([_harmless(cell) for cell in row] for row in rows)
-    return buffer.getvalue()
+    writer.writerows([_guard(cell) for cell in row] for row in rows)
+    return "".join(lines)
 
 
-def _harmless(cell: Any) -> Any:
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
+class _Lines(list[str]):
+    """Takes what csv.writer writes, a line a call, and ends it with one line feed.
+
+    Python 3.11 quotes a cell for the sake of the line ends in it only if they are in the writer's own.
+    """
+
+    end = "\r\n"
+
+    def write(self, line: str) -> None:
+        self.append(line.removesuffix(self.end) + "\n")
+
+
+def _guard(cell: Any) -> Any:
+    return f"'{cell}" if isinstance(cell, str) and _is_formula(cell) else cell
+
+
+def unguard(cell: str) -> str:
+    """The text that `write_csv` was given, from the cell that it wrote.
+
+    >>> [unguard(cell) for cell in ("'=1+1", "''=1+1", "'tis")]
+    ['=1+1', "'=1+1", "'tis"]
+    """
+    return cell[1:] if cell.startswith("'") and _is_formula(cell) else cell
+
+
+def _is_formula(cell: str) -> bool:
+    # Apostrophes before it are counted in, so that a cell says how often it was guarded.
+    return cell.lstrip("'").startswith(_FORMULA)
 
 
 def _umask() -> int:

@@ -182,8 +182,6 @@ class Recipe(_Section):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Recipe:
-        if self.train.labels == "binary" and self.train.label_smoothing and self.model.output == "softmax":
-            raise ValueError('train.labels = "binary" with smoothing needs model.output = "sigmoid"')
         if self.model.kind != "dense" and not self.model.filters:
             raise ValueError("model.filters is empty: a convolutional network needs at least one block")
         return self

@@ -51,6 +51,14 @@ def test_unreadable_photos_are_rejected_with_their_reason(pets: Path) -> None:
     assert len(index) == 36
 
 
+def test_rejected_photos_are_told_in_natural_order(pets: Path) -> None:
+    for name in ("dogs/10.jpg", "cats/100.jpg", "cats/99.jpg", "cats/B9.jpg", "cats/b10.jpg"):
+        (pets / name).write_bytes(b"")
+    assert [row.path for row in scan(pets).rejected] == [
+        "cats/99.jpg", "cats/100.jpg", "cats/B9.jpg", "cats/b10.jpg", "dogs/10.jpg",
+    ]  # fmt: skip
+
+
 def test_reader_is_used_for_every_photo_once(pets: Path) -> None:
     seen: list[Path] = []
     lock = threading.Lock()

@@ -6,6 +6,9 @@ import json
 import subprocess
 import sys
 
+import pytest
+from PIL import Image, features
+
 HEAVY = frozenset(
     """
     torch torchvision timm accelerate safetensors ray onnx onnxscript google pandas sklearn scipy matplotlib
@@ -28,8 +31,49 @@ def foreign(modules: frozenset[str]) -> set[str]:
     return {name for name in packages if not name.startswith("__")}
 
 
+def test_the_package_alone_imports_nothing():
+    modules = modules_after("import sortograph\nassert sortograph.__version__")
+    assert foreign(modules) == {"sortograph"}
+    assert {name for name in modules if name.startswith("sortograph")} == {"sortograph"}
+
+
+def test_records_and_errors_come_without_the_rooms_that_make_them():
+    modules = modules_after("import sortograph\nsortograph.Prediction, sortograph.SortographError")
+    assert {name for name in modules if name.startswith("sortograph")} == {
+        "sortograph",
+        "sortograph.errors",
+        "sortograph.records",
+        "sortograph.records.predictions",
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "plugins"),
+    [
+        ("JPEG", set()),
+        ("PNG", set()),
+        ("GIF", set()),
+        ("WEBP", {"WebP"}),
+        ("TIFF", {"Tiff"}),
+        ("AVIF", {"Avif"}),
+    ],
+)
+def test_a_photo_loads_its_own_plugin_and_the_common_ones(tmp_path, kind, plugins):
+    if kind == "AVIF" and not features.check("avif"):
+        pytest.skip("this Pillow has no AVIF")
+    Image.new("RGB", (8, 8)).save(tmp_path / "photo", kind)
+    modules = modules_after(
+        "from pathlib import Path\n"
+        "from sortograph.images.decode import decode\n"
+        f"decode(Path({str(tmp_path / 'photo')!r}).read_bytes(), at_least=(4, 4))\n"
+    )
+    common = {"Bmp", "Gif", "Jpeg", "Ppm", "Png"}  # by Image.preinit, which Image.open calls in any case
+    loaded = {name[4:-11] for name in modules if name.startswith("PIL.") and name.endswith("ImagePlugin")}
+    assert loaded == common | plugins
+
+
 def test_predict_imports_numpy_and_pillow_alone():
-    modules = modules_after("import sortograph.predict")
+    modules = modules_after("import sortograph.classify")
     assert foreign(modules) == {"sortograph", "numpy", "PIL"}
     # Loaded by the one who needs them: many photos, opening a bundle, writing one, folders.
     later = {
@@ -46,7 +90,7 @@ def test_predict_imports_numpy_and_pillow_alone():
 def test_one_prediction_imports_onnxruntime_and_starts_no_threads(model_file):
     code = (
         "import sys, threading, numpy\n"
-        "from sortograph.predict import load\n"
+        "from sortograph.classify import load\n"
         f"answer = load({str(model_file)!r}).predict(numpy.zeros((9, 9, 3), numpy.uint8))\n"
         "assert answer.label is not None and threading.active_count() == 1\n"
     )
@@ -58,4 +102,4 @@ def test_one_prediction_imports_onnxruntime_and_starts_no_threads(model_file):
 
 def test_the_list_of_heavy_packages_is_not_empty_talk():
     assert "onnx" in modules_after("import onnx") & HEAVY
-    assert not HEAVY & foreign(modules_after("import sortograph.predict, sortograph.bundle.store"))
+    assert not HEAVY & foreign(modules_after("import sortograph.classify, sortograph.bundle.store"))

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import io
+import sys
 import zlib
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, ImageFile, features
 
 from sortograph.errors import PhotoError
 from sortograph.images import decode as module
@@ -221,7 +223,7 @@ def test_mpo_gives_its_first_picture() -> None:
 
 
 def test_avif_where_pillow_has_it() -> None:
-    if "AVIF" not in Image.SAVE:
+    if not features.check("avif"):
         pytest.skip("this Pillow has no AVIF")
     data = encoded(Image.fromarray(quarters()), "AVIF", quality=95)
     assert decode(data).shape == (32, 48, 3)
@@ -259,9 +261,41 @@ def test_unknown_content_is_called_so_and_not_damaged() -> None:
 
 
 def test_heic_without_plugin_names_the_way_forward(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "pillow_heif", None)
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
     with pytest.raises(PhotoError, match=r"sortograph\[heic\]"):
         decode(b"\0\0\0\x18ftypheic" + b"\0" * 64)
+
+
+def test_heic_is_read_by_its_plugin_loaded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stand-in for pillow-heif, whose pictures are all of one colour."""
+
+    class Picture(ImageFile.ImageFile):
+        format = "HEIF"
+
+        def _open(self) -> None:
+            self._size, self._mode, self.tile = (4, 3), "RGB", []
+            self.im = Image.new("RGB", self.size, (1, 2, 3)).im
+
+    calls: list[int] = []
+
+    def register() -> None:
+        calls.append(1)
+        monkeypatch.setitem(Image.OPEN, "HEIF", (Picture, lambda prefix: prefix[8:12] == b"heic"))
+
+    monkeypatch.delitem(Image.OPEN, "HEIF", raising=False)
+    monkeypatch.setitem(sys.modules, "pillow_heif", SimpleNamespace(register_heif_opener=register))
+    for _ in range(2):
+        assert decode(b"\0\0\0\x18ftypheic" + b"\0" * 64).tolist() == [[[1, 2, 3]] * 4] * 3
+    assert calls == [1]
+    with pytest.raises(PhotoError, match="not a photo"):
+        decode(b"\0\0\0\x18ftypisom" + b"\0" * 64)
+
+
+@pytest.mark.parametrize("kind", ["ICO", "PPM", "TGA", "PCX", "DDS"])
+def test_formats_that_are_not_allowed_are_refused_even_where_pillow_knows_them(kind: str) -> None:
+    data = encoded(Image.fromarray(quarters()), kind)  # which loads the plugin
+    with pytest.raises(PhotoError, match="not a photo"):
+        decode(data)
 
 
 def test_too_many_pixels_are_refused_before_decoding() -> None:

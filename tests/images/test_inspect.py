@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import socket
 import threading
@@ -128,6 +129,40 @@ def test_unreadable_file(tmp_path: Path) -> None:
         pytest.skip("this user may read everything")
     with pytest.raises(PhotoError, match="cannot be opened"):
         read_bytes(path)
+
+
+class Growing(io.BytesIO):
+    """A file that was shorter when its size was asked for; remembers how much was asked of it."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self.asked: list[int | None] = []
+
+    def read(self, size: int | None = -1) -> bytes:
+        self.asked.append(size)
+        return super().read(size)
+
+
+def test_no_more_is_asked_for_than_there_is() -> None:
+    file = Growing(b"x" * 100)
+    assert module._read(file, 100) == b"x" * 100
+    assert file.asked == [101]
+
+
+@pytest.mark.parametrize("before", [0, 1, 50, 99])
+def test_a_file_that_grows_meanwhile_is_read_to_its_end(before: int) -> None:
+    data = bytes(range(100))
+    assert module._read(Growing(data), before) == data
+
+
+@pytest.mark.parametrize("before", [0, 50, 100])
+def test_a_file_that_grows_past_the_limit_is_refused(before: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_BYTES", 100)
+    file = Growing(b"x" * 1000)
+    with pytest.raises(PhotoError, match="above the limit"):
+        module._read(file, before)
+    assert file.tell() == 101
+    assert module._read(Growing(b"x" * 100), before) == b"x" * 100
 
 
 def test_too_large_files_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

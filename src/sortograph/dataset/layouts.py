@@ -12,8 +12,6 @@ from pathlib import Path, PurePosixPath
 from sortograph.dataset.listing import Entry, Listing, links_note
 from sortograph.dataset.names import (
     check_class_names,
-    composed,
-    folded,
     is_text,
     listed,
     shown,
@@ -21,6 +19,7 @@ from sortograph.dataset.names import (
 )
 from sortograph.dataset.walk import Level, below, look
 from sortograph.errors import DataError
+from sortograph.images.names import composed, folded
 
 LAYOUTS = (
     "class folders (photos/cats/1.jpg), split folders with class folders inside (photos/train/cats/1.jpg), "

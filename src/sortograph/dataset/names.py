@@ -1,17 +1,12 @@
-"""Names of files, classes and splits: their order, their spelling, and which are not meant for us."""
+"""Names of classes and splits: what they mean, how they are shown, and which would be confused."""
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Iterable, Sequence
 
 from sortograph.errors import DataError
+from sortograph.images.names import composed, folded
 
-_DIGITS = re.compile(r"([0-9]+)")
-_SYSTEM = frozenset(
-    ("thumbs.db", "desktop.ini", "__macosx", "@eadir", "$recycle.bin", "system volume information")
-)
 _SPLIT_WORDS = {
     "train": ("train", "training"),
     "validation": ("val", "valid", "validation", "dev"),
@@ -24,39 +19,6 @@ SPLIT_NAMES = {
     for spelling in (word, f"{word}_set")
 }
 
-NaturalKey = tuple[tuple[str | tuple[int, str], ...], str]
-
-
-def natural_key(name: str) -> NaturalKey:
-    """Sort key in which 2 comes before 10 and upper case beside lower case; folders before their names.
-
-    >>> sorted(["b10", "B2", "a/9", "a/10", "a b"], key=natural_key)
-    ['a/9', 'a/10', 'a b', 'B2', 'b10']
-    """
-    parts = _DIGITS.split(folded(name).replace("/", "\0"))
-    # Text and numbers alternate, so that equal positions always hold the same kind.
-    return tuple(_number(part) if i % 2 else part for i, part in enumerate(parts)), name
-
-
-def _number(digits: str) -> tuple[int, str]:
-    # Length and text order numbers of any size; int() refuses more than 4,300 digits.
-    bare = digits.lstrip("0")
-    return len(bare), bare
-
-
-def composed(name: str) -> str:
-    """NFC: one spelling for names that look the same, such as Hangul written by macOS and by Windows."""
-    return unicodedata.normalize("NFC", name)
-
-
-def decomposed(name: str) -> str:
-    """NFD: the spelling of file names that macOS prefers."""
-    return unicodedata.normalize("NFD", name)
-
-
-def folded(name: str) -> str:
-    return composed(composed(name).casefold())
-
 
 def split_of(name: str) -> str:
     """The split that a folder name or a table cell means, or "".
@@ -65,11 +27,6 @@ def split_of(name: str) -> str:
     ('train', 'validation', '')
     """
     return SPLIT_NAMES.get(name.strip().casefold().replace("-", "_").replace(" ", "_"), "")
-
-
-def is_system(name: str) -> bool:
-    """Hidden files and what operating systems and cloud folders leave behind."""
-    return name.startswith(".") or name.casefold() in _SYSTEM
 
 
 def is_text(name: str) -> bool:

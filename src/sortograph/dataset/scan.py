@@ -13,10 +13,11 @@ import numpy as np
 
 from sortograph.dataset.layouts import LAYOUTS, folder_listing
 from sortograph.dataset.listing import Entry, Listing
-from sortograph.dataset.names import check_class_names, composed, listed, natural_key
+from sortograph.dataset.names import check_class_names, listed
 from sortograph.dataset.table import table_listing
 from sortograph.errors import DataError, PhotoError, UsageError, nearest
 from sortograph.images.inspect import inspect
+from sortograph.images.names import composed, natural_key
 from sortograph.records import SPLITS, DatasetIndex, PhotoFacts, Progress, Rejected, Step, silent
 
 Reader = Callable[[Path], PhotoFacts]

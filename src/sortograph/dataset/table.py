@@ -16,16 +16,15 @@ import numpy as np
 from sortograph.dataset.listing import Entry, Listing
 from sortograph.dataset.names import (
     SPLIT_NAMES,
-    composed,
-    decomposed,
     listed,
     shown,
     split_of,
 )
 from sortograph.dataset.walk import link_problem
 from sortograph.errors import DataError, RunError, nearest
-from sortograph.files import write_csv
+from sortograph.files import unguard, write_csv
 from sortograph.images.inspect import read_bytes
+from sortograph.images.names import composed, decomposed
 from sortograph.records import SPLITS, DatasetIndex
 
 COLUMNS = ("path", "label", "split", "group")
@@ -33,7 +32,6 @@ INDEX_COLUMNS = ("path", "class", "split", "group", "sha256", "width", "height")
 _HEADER = "a CSV file in UTF-8 whose first line is path,label or path,label,split,group"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _SIZE = re.compile(r"[0-9]{1,9}")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +173,7 @@ def write_index(index: DatasetIndex, path: Path) -> None:
     """Write the run's index.csv: path,class,split,group,sha256,width,height. Raises StorageError."""
     names = [index.classes[k] if k >= 0 else "" for k in index.labels.tolist()]
     columns = (index.paths, names, index.splits, index.groups, index.sha256, *index.sizes.T.tolist())
-    write_csv(path, INDEX_COLUMNS, ([_marked(cell) for cell in row] for row in zip(*columns, strict=True)))
+    write_csv(path, INDEX_COLUMNS, zip(*columns, strict=True))
 
 
 def read_index(path: Path, root: Path, classes: Sequence[str]) -> DatasetIndex:
@@ -213,7 +211,7 @@ def _index_rows(path: Path) -> list[list[str]]:
         _damaged(path, str(error))
     if not rows or tuple(rows[0]) != INDEX_COLUMNS:
         _damaged(path, "the first line is not the expected one")
-    return [[_unmarked(cell) for cell in row] for row in rows[1:]]
+    return [[unguard(cell) for cell in row] for row in rows[1:]]
 
 
 def _damage(row: list[str], number: dict[str, int]) -> str:
@@ -239,13 +237,3 @@ def _damaged(path: Path, what: str) -> NoReturn:
         expected=f"a CSV file with the columns {','.join(INDEX_COLUMNS)}",
         fix="train again, or restore the file from a copy",
     )
-
-
-# `write_csv` puts an apostrophe before what a spreadsheet would run. Text that starts with an apostrophe
-# gets a second one here, so that reading takes away exactly what writing added.
-def _marked(cell: object) -> object:
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith("'") else cell
-
-
-def _unmarked(cell: str) -> str:
-    return cell[1:] if cell.startswith("'") and cell[1:].startswith(("'", *_FORMULA)) else cell

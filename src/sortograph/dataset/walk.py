@@ -6,11 +6,10 @@ import os
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from sortograph.dataset.names import is_system, natural_key
 from sortograph.errors import DataError
 from sortograph.images.decode import SUFFIXES
-
-_JUNCTION = 0xA0000003  # IO_REPARSE_TAG_MOUNT_POINT: a folder link of Windows, which is_symlink overlooks
+from sortograph.images.names import is_system, natural_key
+from sortograph.images.walk import is_folder_link
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +82,7 @@ def below(root: Path, folder: str) -> Level:
 def _sort_out(entry: os.DirEntry[str], path: str, root: Path) -> Level:
     if is_system(entry.name):
         return Level(ignored=1)
-    if _is_folder_link(entry):
+    if is_folder_link(entry):
         return Level(links=(path,))
     if entry.is_dir(follow_symlinks=False):
         return Level(folders=(path,))
@@ -92,15 +91,6 @@ def _sort_out(entry: os.DirEntry[str], path: str, root: Path) -> Level:
     if entry.is_symlink():
         return Level(files=(File(path, link_problem(root, Path(entry.path))),))
     return Level(files=(File(path),))
-
-
-def _is_folder_link(entry: os.DirEntry[str]) -> bool:
-    if entry.is_symlink():
-        # Unlike entry.is_dir(), this takes a link to itself for no folder instead of raising.
-        return os.path.isdir(entry.path)  # noqa: PTH112
-    if not entry.is_dir():
-        return False
-    return getattr(entry.stat(follow_symlinks=False), "st_reparse_tag", 0) == _JUNCTION
 
 
 def link_problem(root: Path, path: Path) -> str:

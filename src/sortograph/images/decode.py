@@ -30,7 +30,10 @@ SUFFIXES = frozenset(
 ) | {".mpo", ".avif", ".heic", ".heif"}
 MAX_PIXELS = 50_000_000
 MAX_BYTES = 256 * 1024 * 1024
+_AVIF_BRANDS = (b"avif", b"avis", b"mif1", b"msf1")
 _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+# What `Image.preinit` leaves out, for the start-up time: loaded when the first such photo comes.
+_PLUGINS = {"WEBP": "PIL.WebPImagePlugin", "TIFF": "PIL.TiffImagePlugin", "AVIF": "PIL.AvifImagePlugin"}
 _WIDE_GREY = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")
 _WHITE = {"I": (255, 65_535, 2**31 - 1), "F": (1, 255, 65_535)}
 
@@ -56,20 +59,36 @@ def decode(data: bytes, at_least: tuple[int, int] | None = None) -> NDArray[np.u
     >>> decode(buffer.getvalue()).shape
     (2, 3, 3)
     """
-    with _photo_errors():
+    with photo_errors():
         image = _open(data)
-        if at_least is not None and image.format in ("JPEG", "MPO"):
-            height, width = at_least
-            wanted = (2 * height, 2 * width) if _lies_on_side(image) else (2 * width, 2 * height)
-            image.draft(image.mode, wanted)
+        if at_least is not None:
+            _shrink(image, at_least)
         image.load()
         ImageOps.exif_transpose(image, in_place=True)
-        return np.asarray(_to_rgb(image))
+        return np.asarray(to_rgb(image))
+
+
+def shrunk_size(data: bytes, at_least: tuple[int, int]) -> tuple[int, int]:
+    """Width and height, before EXIF turning, that `decode` would read; from the header alone.
+
+    Calls of `decode` with different `at_least` give the same pixels where this is the same.
+    """
+    with photo_errors():
+        image = _open(data)
+        _shrink(image, at_least)
+        return image.size
+
+
+def _shrink(image: Image.Image, at_least: tuple[int, int]) -> None:
+    if image.format in ("JPEG", "MPO"):
+        height, width = at_least
+        wanted = (2 * height, 2 * width) if _lies_on_side(image) else (2 * width, 2 * height)
+        image.draft(image.mode, wanted)
 
 
 def measure(data: bytes) -> tuple[int, int]:
     """Width and height after EXIF turning, read from the header alone."""
-    with _photo_errors():
+    with photo_errors():
         image = _open(data)
         width, height = image.size
         return (height, width) if _lies_on_side(image) else (width, height)
@@ -95,21 +114,41 @@ def _open(data: bytes) -> Image.Image:
 
 
 def _formats(data: bytes) -> tuple[str, ...]:
-    """The formats to try. HEIC needs a plugin, loaded only when a photo asks for it."""
-    Image.init()
-    known = tuple(name for name in FORMATS if name in Image.OPEN)
-    if data[4:8] != b"ftyp" or data[8:12] not in _HEIF_BRANDS:
-        return known
+    """The formats to try. Rarer plugins are loaded when the first bytes of a photo ask for them."""
+    Image.preinit()
+    names = [name for name in FORMATS if name not in _PLUGINS]
+    if name := _announced(data):
+        importlib.import_module(_PLUGINS[name])
+        names.append(name)
+    if data[4:8] == b"ftyp" and data[8:12] in _HEIF_BRANDS and _has_heif(data):
+        names.append("HEIF")
+    return tuple(name for name in names if name in Image.OPEN)
+
+
+def _announced(data: bytes) -> str:
+    """The one of `_PLUGINS` whose mark the bytes start with, or ""."""
+    if data.startswith((b"II", b"MM")):
+        return "TIFF"
+    if data.startswith(b"RIFF"):
+        return "WEBP"
+    return "AVIF" if data[4:8] == b"ftyp" and data[8:12] in _AVIF_BRANDS else ""
+
+
+def _has_heif(data: bytes) -> bool:
+    """Load the plugin for HEIC. Raises PhotoError where it is missing and nothing else reads the photo."""
     try:
-        importlib.import_module("pillow_heif").register_heif_opener()
+        plugin = importlib.import_module("pillow_heif")
     except ImportError:
         if b"avif" in data[8:64]:
-            return known
+            return False
         raise PhotoError('a HEIC photo; to read it: pip install "sortograph[heic]"') from None
-    return (*known, "HEIF")
+    if "HEIF" not in Image.OPEN:
+        plugin.register_heif_opener()
+    return True
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Any Pillow image → RGB of the same size: transparency laid on white, wide grey scaled to 8 bits."""
     if image.mode == "RGB" and "transparency" not in image.info:
         return image
     if image.mode in _WIDE_GREY:
@@ -142,7 +181,8 @@ def _narrow(image: Image.Image) -> Image.Image:
 
 
 @contextmanager
-def _photo_errors() -> Iterator[None]:
+def photo_errors() -> Iterator[None]:
+    """Turns whatever Pillow raises on a damaged or unknown photo into a PhotoError with the reason."""
     try:
         yield
     except PhotoError:

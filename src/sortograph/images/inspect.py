@@ -6,6 +6,7 @@ import hashlib
 import os
 import stat
 from pathlib import Path
+from typing import BinaryIO
 
 from sortograph.errors import PhotoError
 from sortograph.images.decode import MAX_BYTES, decode, measure
@@ -41,8 +42,9 @@ def read_bytes(path: Path) -> bytes:
         # The file may have become a pipe since: an open that cannot wait, and a second look.
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
         with os.fdopen(handle, "rb") as file:
-            _check_regular(os.fstat(file.fileno()))
-            return file.read(MAX_BYTES + 1)
+            status = os.fstat(file.fileno())
+            _check_regular(status)
+            return _read(file, status.st_size)
     except FileNotFoundError:
         raise PhotoError("a link to nothing" if path.is_symlink() else "no such file") from None
     except (OSError, ValueError) as error:
@@ -55,5 +57,21 @@ def _check_regular(status: os.stat_result) -> None:
         raise PhotoError("a folder, not a photo")
     if not stat.S_ISREG(status.st_mode):
         raise PhotoError("not a regular file (a pipe, socket or device)")
-    if status.st_size > MAX_BYTES:
-        raise PhotoError(f"{status.st_size / 1e6:.0f} MB, above the limit of {MAX_BYTES / 1e6:.0f} MB")
+    _check_size(status.st_size)
+
+
+def _check_size(size: int) -> None:
+    if size > MAX_BYTES:
+        raise PhotoError(f"{size / 1e6:.0f} MB, above the limit of {MAX_BYTES / 1e6:.0f} MB")
+
+
+def _read(file: BinaryIO, size: int) -> bytes:
+    """All of a file of `size` bytes, or of more where it grows meanwhile, up to the limit.
+
+    As many bytes as are asked for are set aside in memory: the limit would be far too many.
+    """
+    data = file.read(size + 1)
+    while len(data) > size:
+        _check_size(size := len(data))
+        data += file.read(min(size, MAX_BYTES + 1 - size))
+    return data

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from sortograph.errors import PhotoError
-from sortograph.images.decode import MAX_PIXELS, _photo_errors, _to_rgb
+from sortograph.images.decode import MAX_PIXELS, photo_errors, to_rgb
 from sortograph.images.inspect import read_bytes
 from sortograph.images.preprocess import prepare, resize
 from sortograph.records import PreprocessSpec
@@ -52,7 +52,7 @@ def _checked(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _decoded(image: Image.Image) -> NDArray[np.uint8]:
-    with _photo_errors():
+    with photo_errors():
         if image.width * image.height > MAX_PIXELS or 0 in image.size:
             raise PhotoError(f"{image.width}×{image.height} pixels, out of range")
-        return np.asarray(_to_rgb(ImageOps.exif_transpose(image)))
+        return np.asarray(to_rgb(ImageOps.exif_transpose(image)))

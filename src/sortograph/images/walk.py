@@ -3,35 +3,14 @@
 from __future__ import annotations
 
 import os
-import re
-import stat
-import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
 from sortograph.errors import DataError
 from sortograph.images.decode import SUFFIXES
+from sortograph.images.names import is_system, natural_key
 
-_DIGITS = re.compile(r"([0-9]+)")
-_SYSTEM = frozenset(
-    ("thumbs.db", "desktop.ini", "__macosx", "@eadir", "$recycle.bin", "system volume information")
-)
 _JUNCTION = 0xA0000003  # IO_REPARSE_TAG_MOUNT_POINT: a folder link of Windows, which is_symlink overlooks
-
-NaturalKey = tuple[tuple[str | tuple[int, str], ...], str]
-
-
-def natural_key(name: str) -> NaturalKey:
-    """Sort key for one name: 2 comes before 10, upper case beside lower case, NFC and NFD alike.
-
-    >>> sorted(["b10", "B2", "a"], key=natural_key)
-    ['a', 'B2', 'b10']
-    """
-    plain = unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
-    parts = _DIGITS.split(plain)
-    # Text and numbers alternate, so equal positions hold the same kind. Numbers go by length, then by
-    # text: int() refuses more than 4,300 digits.
-    return tuple((len(p.lstrip("0")), p.lstrip("0")) if i % 2 else p for i, p in enumerate(parts)), name
 
 
 def photos_below(folder: Path) -> Iterator[Path]:
@@ -57,25 +36,25 @@ def photos_below(folder: Path) -> Iterator[Path]:
             yield path
 
 
+def is_folder_link(entry: os.DirEntry[str]) -> bool:
+    """Whether the entry is a link to a folder, or a junction of Windows: both may loop or lead outside."""
+    if entry.is_symlink():
+        # Unlike entry.is_dir(), this takes a link to itself for no folder instead of raising.
+        return os.path.isdir(entry.path)  # noqa: PTH112
+    if not entry.is_dir():
+        return False
+    return getattr(entry.stat(follow_symlinks=False), "st_reparse_tag", 0) == _JUNCTION
+
+
 def _inside(folder: Path) -> list[tuple[Path, bool]]:
     """Photos and sub-folders with whether they are folders, the first one last, as a stack has them."""
     with os.scandir(folder) as entries:
-        found = [(entry, _is_folder(entry)) for entry in entries if not _is_system(entry.name)]
-    wanted = [(entry, is_folder) for entry, is_folder in found if is_folder or _is_photo(entry)]
-    wanted.sort(key=lambda pair: natural_key(pair[0].name), reverse=True)
-    return [(folder / entry.name, is_folder) for entry, is_folder in wanted]
+        kept = [entry for entry in entries if not is_system(entry.name) and not is_folder_link(entry)]
+    found = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in kept]
+    wanted = [(name, is_folder) for name, is_folder in found if is_folder or _is_photo(name)]
+    wanted.sort(key=lambda pair: natural_key(pair[0]), reverse=True)
+    return [(folder / name, is_folder) for name, is_folder in wanted]
 
 
-def _is_system(name: str) -> bool:
-    return name.startswith(".") or name.casefold() in _SYSTEM
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    if not entry.is_dir(follow_symlinks=False):
-        return False
-    status = entry.stat(follow_symlinks=False)
-    return stat.S_ISDIR(status.st_mode) and getattr(status, "st_reparse_tag", 0) != _JUNCTION
-
-
-def _is_photo(entry: os.DirEntry[str]) -> bool:
-    return os.path.splitext(entry.name)[1].lower() in SUFFIXES and not entry.is_dir()  # noqa: PTH122
+def _is_photo(name: str) -> bool:
+    return os.path.splitext(name)[1].lower() in SUFFIXES  # noqa: PTH122

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sortograph.classify import Classifier, FakeClassifier, find_photos, load
 from sortograph.errors import BundleError, DataError, UsageError
 from sortograph.images.preprocess import prepare, resize
-from sortograph.predict import Classifier, FakeClassifier, find_photos, load
 from sortograph.records import Prediction
 
 

@@ -65,7 +65,7 @@ class _Answers(ABC):
         return self._predictions([(name_of(photo), _attempt(self._pixels, photo))], top_k)[0]
 
     def predict_many(
-        self, photos: Iterable[Photo], *, top_k: int = 5, batch_size: int = 32
+        self, photos: Iterable[Photo], *, top_k: int = 5, batch_size: int = 8
     ) -> Iterator[Prediction]:
         """The answers for many photos, in their order, while they are read.
 

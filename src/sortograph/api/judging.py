@@ -1,0 +1,100 @@
+"""From trained weights to a judged model.onnx: what is measured is what is shipped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import sortograph
+from sortograph.bundle import guard
+from sortograph.bundle.engine import open_session
+from sortograph.bundle.golden import golden_photos
+from sortograph.bundle.runtime import FILE_NAME, Answers
+from sortograph.bundle.store import write_bundle
+from sortograph.evaluation import judge, with_gaps
+from sortograph.export import check_parity, to_onnx
+from sortograph.records import (
+    SPLITS,
+    BundleManifest,
+    DatasetIndex,
+    EvaluationResult,
+    PredictionTable,
+    Progress,
+    Step,
+)
+
+if TYPE_CHECKING:
+    from sortograph.api.training import _Job as Job
+    from sortograph.training.loop import Fitted
+
+_BATCH = 32
+_PARITY_PHOTOS = 256
+Run = Callable[[NDArray[np.uint8]], Answers]
+Pixels = Callable[[NDArray[np.int64]], NDArray[np.uint8]]
+
+
+def judge_and_bundle(
+    job: Job, fitted: Fitted, weights: Mapping[str, NDArray[Any]]
+) -> tuple[dict[str, EvaluationResult], list[PredictionTable]]:
+    """Export, check against torch on held-out photos, judge every split, write model.onnx.
+
+    Raises GateError when the exported model answers otherwise than the trained network.
+    """
+    index, where = job.index, str(job.folder / FILE_NAME)
+    graph = to_onnx(job.plan, job.pixels.spec, weights)
+    guard.check(graph, where)
+    session = open_session(graph, where)
+
+    def run(photos: NDArray[np.uint8]) -> Answers:
+        return Answers(*session.run(list(guard.OUTPUTS), {guard.INPUT: np.ascontiguousarray(photos)}))
+
+    _check(job, fitted, run, where)
+    tables = [
+        predict_split(index, split, run, lambda rows: job.pixels.evaluation(index, rows), job.progress)
+        for split in SPLITS
+        if len(index.rows(split))
+    ]
+    evaluation = with_gaps({table.split: judge(table) for table in tables})
+    manifest = BundleManifest(
+        classes=index.classes,
+        preprocess=job.pixels.spec,
+        fingerprint=index.fingerprint,
+        evaluation={split: _short(result) for split, result in evaluation.items()},
+        recipe=job.recipe.name,
+        made_with=f"sortograph {sortograph.__version__}",
+    )
+    write_bundle(job.folder / FILE_NAME, graph, manifest, run(golden_photos(job.pixels.spec.size)).logits)
+    return evaluation, tables
+
+
+def _check(job: Job, fitted: Fitted, run: Run, where: str) -> None:
+    """The network in float32 against the graph, on up to 256 photos that training never saw."""
+    from sortograph.training.fit import reference
+
+    held_out = np.concatenate([job.index.rows("test"), job.index.rows("validation")])
+    rows = (held_out if len(held_out) else job.index.rows("train"))[:_PARITY_PHOTOS]
+    expected = reference(job.plan, job.pixels.spec, fitted.weights)
+    for start in range(0, len(rows), _BATCH):
+        photos = job.pixels.evaluation(job.index, rows[start : start + _BATCH])
+        check_parity(expected(photos), run(photos), job.index.classes, where=where)
+
+
+def predict_split(
+    index: DatasetIndex, split: str, run: Run, pixels: Pixels, progress: Progress
+) -> PredictionTable:
+    """The answers for all photos of one split."""
+    rows = index.rows(split)
+    logits = []
+    for start in range(0, len(rows), _BATCH):
+        logits.append(run(pixels(rows[start : start + _BATCH])).logits)
+        progress(Step(f"judging {split}", min(start + _BATCH, len(rows)), len(rows)))
+    return PredictionTable(rows, np.concatenate(logits), index.labels[rows], index.classes, split)
+
+
+def _short(result: EvaluationResult) -> dict[str, Any]:
+    """What a bundle says of a split: no per-class table, no confusion."""
+    data = result.to_json()
+    return {"n": data["n"], "metrics": data["metrics"]}

@@ -1,0 +1,55 @@
+"""doctor: is everything here that is needed, and does a model answer as it did where it was made?"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from sortograph import environment
+from sortograph.loading import places
+
+
+def doctor(model: str | os.PathLike[str] | None = None) -> dict[str, Any]:
+    """What is installed, the device, the caches; with a model, whether it is intact and answers as it should.
+
+    Raises BundleError for a model that cannot be used, GateError for one that answers otherwise than
+    where it was made.
+    """
+    import sortograph
+
+    folder = places.cache_folder()
+    found: dict[str, Any] = {
+        "version": sortograph.__version__,
+        "extras": environment.extras(),
+        "device": _device(),
+        "weights": [],
+        "caches": {"pixels": {"bytes": places.size(folder / "pixels"), "limit": places.limit(folder)}},
+        "environment": environment.describe(),
+    }
+    if model is not None:
+        found["model"] = _examined(Path(model))
+    return found
+
+
+def _device() -> str:
+    """Where training would run."""
+    try:
+        import torch
+    except ImportError:
+        return "cpu"
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
+
+
+def _examined(path: Path) -> dict[str, Any]:
+    from sortograph.bundle.runtime import open_bundle
+
+    bundle = open_bundle(path)
+    manifest = bundle.manifest
+    return {
+        "sha256": bundle.sha256,
+        "classes": list(manifest.classes),
+        "size": list(manifest.preprocess.size),
+        "made_with": manifest.made_with,
+        "largest_difference_of_a_logit": bundle.replay(),
+    }

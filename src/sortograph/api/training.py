@@ -1,0 +1,255 @@
+"""train: photos → a run folder with a judged, checked, deployable model."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sortograph import environment, runs
+from sortograph.dataset import SplitPlan, cut, scan, write_index
+from sortograph.errors import DataError, MissingExtra, RunError, UsageError
+from sortograph.files import write_atomic
+from sortograph.loading.pixels import PhotoPixels
+from sortograph.models import Plan, plan
+from sortograph.recipe import DEFAULT, Recipe, load_recipe, make_recipe, recipe_toml
+from sortograph.records import DatasetIndex, Progress, RunRecord, Said, silent
+
+if TYPE_CHECKING:
+    from sortograph.training.checkpoint import Checkpoint
+    from sortograph.training.loop import Fitted
+
+_WEIGHTS = "weights.safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """One run, once its photos are known."""
+
+    recipe: Recipe
+    index: DatasetIndex
+    pixels: PhotoPixels
+    plan: Plan
+    folder: Path
+    began: float
+    progress: Progress
+
+
+def train(
+    photos: str | os.PathLike[str],
+    *,
+    recipe: str = DEFAULT,
+    overrides: Sequence[str] = (),
+    seed: int | None = None,
+    out: str | os.PathLike[str] | None = None,
+    classes: Sequence[str] | None = None,
+    resume: str | os.PathLike[str] | None = None,
+    progress: Progress = silent,
+) -> RunRecord:
+    """Train a classifier on a folder or CSV file of labelled photos, judge it, and write it all to a folder.
+
+    recipe: a name of `recipes()`, or a TOML file; overrides: "section.key=value"
+    seed: of first weights, order, augmentation and dropout (train.seed); splits have split.seed
+    out: the run folder, new or empty; None for runs/<recipe>-<date>-<time>
+    classes: their order in the outputs
+    resume: the folder of an interrupted run, which goes on where it was, with the recipe that it has
+
+    Ctrl-C stops at the next step: the best weights so far are judged and written, and the record's status
+    is "interrupted". Raises RecipeError, DataError, RunError, StorageError, GateError, MissingExtra.
+    """
+    began = time.monotonic()
+    _need_torch()
+    folder = None if resume is None else Path(resume)
+    checkpoint = None
+    if folder is None:
+        settings = load_recipe(recipe, overrides, seed)
+        if classes is not None:
+            settings = settings.model_copy(update={"data": type(settings.data)(classes=tuple(classes))})
+    else:
+        settings, checkpoint = _resumed(folder, bool(overrides or out or classes or seed is not None))
+    _check_place(Path(photos), None if out is None else Path(out))
+    index, pixels = _read(Path(photos), settings, progress)
+    made = plan(settings.model, pixels.spec.size, len(index.classes))
+    if checkpoint is not None and checkpoint.fingerprint != index.fingerprint:
+        raise RunError(
+            "the photos are not those that the run began with",
+            where=str(folder),
+            expected="the same photos, labels and splits",
+            fix="sortograph train PHOTOS, which begins a new run",
+        )
+    if folder is None:
+        folder = runs.new_run(settings.name, None if out is None else Path(out))
+    with runs.lock(folder):
+        return _run(_Job(settings, index, pixels, made, folder, began, progress), checkpoint)
+
+
+def _need_torch() -> None:
+    from importlib.util import find_spec
+
+    for module in ("torch", "accelerate", "safetensors", "onnx", "tomli_w", "matplotlib", "jinja2"):
+        if find_spec(module) is None:
+            raise MissingExtra.of("train", module)
+
+
+def _resumed(folder: Path, changed: bool) -> tuple[Recipe, Checkpoint]:
+    if changed:
+        raise UsageError(
+            "a run is resumed with the recipe that it has",
+            expected="--resume without --set, --seed, --out or --classes",
+            fix="sortograph train PHOTOS --resume RUN",
+        )
+    record = runs.read_run(folder)
+    if record.status == "finished":
+        raise RunError("this run is finished", where=str(folder), fix="sortograph report RUN")
+    from sortograph.training.checkpoint import read_checkpoint
+
+    checkpoint = read_checkpoint(folder / "checkpoints")
+    return make_recipe(checkpoint.recipe, str(folder)), checkpoint
+
+
+def _check_place(photos: Path, out: Path | None) -> None:
+    """Nothing is ever written among the user's photos: the next scan would take it for photos."""
+    place = (Path("runs") if out is None else out).resolve()
+    root = (photos if photos.is_dir() else photos.parent).resolve()
+    inside = place == root or root in place.parents
+    if photos.is_dir() and inside:
+        raise UsageError(
+            "the run folder would lie among the photos",
+            where=str(place),
+            expected="a place outside of the folder of photos",
+            fix="choose another place with --out, or change to another folder",
+        )
+
+
+def _read(photos: Path, settings: Recipe, progress: Progress) -> tuple[DatasetIndex, PhotoPixels]:
+    spec, zoom = settings.pixels.spec(), settings.augment.zoom
+    pixels = PhotoPixels(spec, 1 + zoom, progress)
+    plan(settings.model, spec.size, 2)  # what cannot work is refused before photos are read
+    found = scan(photos, reader=pixels.read, classes=settings.data.classes or None, progress=progress)
+    pixels.flush()
+    index = cut(found, SplitPlan(settings.split.seed, settings.split.validation, settings.split.test))
+    _check_labels(settings, index)
+    for note in index.notes:
+        progress(Said(note))
+    if index.rejected:
+        first = "; ".join(f"{bad.path} ({bad.reason})" for bad in index.rejected[:3])
+        more = f"; and {len(index.rejected) - 3} more" if len(index.rejected) > 3 else ""
+        progress(Said(f"{len(index.rejected)} unreadable photos are left out: {first}{more}", warning=True))
+    return index, pixels
+
+
+def _check_labels(settings: Recipe, index: DatasetIndex) -> None:
+    count = len(index.classes)
+    if settings.train.labels == "binary" and count != 2:
+        raise DataError(
+            f"{count} classes and labels = \"binary\"",
+            where=str(index.root),
+            expected="two classes",
+            fix="--set train.labels=int",
+        )
+
+
+def _run(job: _Job, checkpoint: Checkpoint | None) -> RunRecord:
+    record = _begin(job)
+    try:
+        with _interruptions() as stop:
+            fitted, about = _fit(job, checkpoint, stop)
+        record = replace(
+            record,
+            environment={**record.environment, **about},
+            history=fitted.history,
+            best_epoch=fitted.best_epoch,
+        )
+        return _finish(job, record, fitted)
+    except BaseException as error:
+        stopped = isinstance(error, KeyboardInterrupt)
+        runs.write_run(replace(record, status="interrupted" if stopped else "failed"))
+        raise
+
+
+def _begin(job: _Job) -> RunRecord:
+    """Everything that is known before the first step."""
+    record = RunRecord(
+        id=job.folder.resolve().name,
+        folder=job.folder,
+        recipe=job.recipe.to_dict(),
+        fingerprint=job.index.fingerprint,
+        seed=job.recipe.train.seed,
+        environment=environment.describe(),
+        history=(),
+        evaluation={},
+        status="running",
+    )
+    write_atomic(job.folder / "recipe.toml", recipe_toml(job.recipe).encode())
+    write_index(job.index, job.folder / "index.csv")
+    runs.write_data(job.folder, job.index)
+    runs.write_run(record)
+    return record
+
+
+@contextlib.contextmanager
+def _interruptions() -> Iterator[Callable[[], bool]]:
+    """Whether Ctrl-C was pressed once; the second time it works as ever. Other threads cannot ask for it."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked.is_set
+        return
+
+    def note(_signal: int, _frame: object) -> None:
+        asked.set()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield asked.is_set
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _fit(
+    job: _Job, checkpoint: Checkpoint | None, stop: Callable[[], bool]
+) -> tuple[Fitted, Mapping[str, Any]]:
+    from sortograph.training.fit import fit
+    from sortograph.training.loop import Task
+
+    def tell(event: Any) -> None:
+        job.progress(event)
+
+    task = Task(job.recipe, job.index, job.pixels, job.folder / "checkpoints", stop, tell)
+    return fit(task, job.plan, checkpoint)
+
+
+def _finish(job: _Job, record: RunRecord, fitted: Fitted) -> RunRecord:
+    from safetensors.numpy import save
+
+    from sortograph.api.judging import judge_and_bundle
+    from sortograph.api.reviewing import draw_report
+
+    weights = {name: value.numpy() for name, value in fitted.weights.items()}
+    write_atomic(job.folder / _WEIGHTS, save({k: np.ascontiguousarray(v) for k, v in weights.items()}))
+    runs.write_history(job.folder, record.history)
+    evaluation, tables = judge_and_bundle(job, fitted, weights)
+    record = replace(
+        record,
+        evaluation=evaluation,
+        status="interrupted" if fitted.interrupted else "finished",
+        seconds=time.monotonic() - job.began,
+    )
+    runs.write_evaluation(job.folder, evaluation)
+    runs.write_predictions(job.folder, job.index, tables)
+    runs.write_run(record)
+    draw_report(job, record, tables)
+    if not fitted.interrupted:
+        shutil.rmtree(job.folder / "checkpoints", ignore_errors=True)
+    record = replace(record, seconds=time.monotonic() - job.began)
+    runs.write_run(record)
+    return record

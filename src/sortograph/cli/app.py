@@ -1,0 +1,77 @@
+"""All commands but `predict`, parsed by Typer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Annotated, Any
+
+import typer
+
+import sortograph
+from sortograph.cli import data, doctor, judge, predict, recipes, streams, train, words
+from sortograph.cli.options import deferred
+from sortograph.errors import UsageError
+
+Version = Annotated[
+    bool,
+    typer.Option(
+        "--version", is_eager=True, callback=lambda asked: _tell_version(asked), help="Print the version."
+    ),
+]
+
+
+def run(arguments: list[str]) -> int:
+    """Parse, then run the command; its exit code. Raises UsageError for what cannot be parsed."""
+    try:
+        result = app()(arguments, prog_name=words.PROGRAM, standalone_mode=False)
+    except Exception as error:
+        if not hasattr(error, "format_message"):
+            raise
+        raise _usage(error) from None
+    return result() if callable(result) else int(result or 0)
+
+
+def app() -> typer.Typer:
+    made = typer.Typer(
+        help="From a folder of labelled photos to an image classifier.",
+        rich_markup_mode=None,  # plain help comes in half the time
+        pretty_exceptions_enable=False,
+        add_completion=False,
+    )
+    made.callback()(_program)
+    made.command("index")(deferred(data.index))
+    made.command("train")(deferred(train.train))
+    made.command("evaluate")(deferred(judge.evaluate))
+    made.command("report")(deferred(judge.report))
+    made.command(
+        "predict",
+        help=words.PREDICT,
+        add_help_option=False,
+        context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    )(_predict)
+    made.add_typer(recipes.app(), name="recipes")
+    made.command("demo")(deferred(train.demo))
+    made.command("doctor")(deferred(doctor.doctor))
+    return made
+
+
+def _program(_version: Version = False) -> None:
+    """From a folder of labelled photos to an image classifier."""
+
+
+def _tell_version(asked: bool) -> None:
+    if asked:
+        streams.out(f"{words.PROGRAM} {sortograph.__version__}")
+        raise typer.Exit
+
+
+def _predict(context: typer.Context) -> Callable[[], int]:
+    return partial(predict.run, list(context.args))
+
+
+def _usage(error: Any) -> UsageError:
+    """Typer's complaint in our shape."""
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context else words.PROGRAM
+    return UsageError(error.format_message().rstrip("."), fix=f"{command} --help")

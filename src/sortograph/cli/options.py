@@ -1,0 +1,58 @@
+"""Options and arguments that mean the same in every command, for Typer."""
+
+from __future__ import annotations
+
+from functools import partial, wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sortograph.cli import words
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Photos = Annotated[Path, typer.Argument(metavar="PHOTOS", help=words.PHOTOS, show_default=False)]
+Model = Annotated[Path, typer.Argument(metavar="MODEL", help=words.MODEL, show_default=False)]
+Json = Annotated[bool, typer.Option("--json", help=words.JSON)]
+Quiet = Annotated[bool, typer.Option("--quiet", help=words.QUIET)]
+Verbose = Annotated[bool, typer.Option("--verbose", help=words.VERBOSE)]
+# Read by `main` before anything is parsed, since parsing can fail too.
+Debug = Annotated[bool, typer.Option("--debug", help=words.DEBUG)]
+Out = Annotated[Path | None, typer.Option("--out", metavar="DIR", help=words.OUT)]
+Seed = Annotated[int | None, typer.Option("--seed", min=0, max=2**32 - 1, metavar="N", help=words.SEED)]
+Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help=words.SET)]
+Recipe = Annotated[str | None, typer.Option("--recipe", metavar="NAME|FILE", help=words.RECIPE)]
+Classes = Annotated[str | None, typer.Option("--classes", metavar="A,B,C", help=words.CLASSES)]
+
+
+def deferred(verb: Callable[..., int]) -> Callable[..., Callable[[], int]]:
+    """The command that parses for `verb` and returns the call, for `app.run` to make.
+
+    Typer turns some exceptions of what it calls itself into others; so it parses and no more.
+    """
+
+    @wraps(verb)
+    def parsed(**options: object) -> Callable[[], int]:
+        return partial(verb, **options)
+
+    return parsed
+
+
+def listed(text: str | None) -> list[str] | None:
+    """ "a,b,c" → its names; quotes keep a comma inside a name. None stays None. Raises UsageError.
+
+    >>> listed('cat, "dog, wet"')
+    ['cat', 'dog, wet']
+    """
+    if text is None:
+        return None
+    import csv
+
+    from sortograph.errors import UsageError
+
+    names = [name.strip() for row in csv.reader([text], skipinitialspace=True) for name in row]
+    if not names or "" in names or len(set(names)) < len(names):
+        raise UsageError("--classes has an empty name or one twice", where=text, expected="a,b,c")
+    return names

@@ -1,0 +1,230 @@
+"""`predict`, on a parser of its own: it is to start as fast as the model itself."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterable
+from itertools import chain
+from pathlib import Path
+from typing import NoReturn
+
+from sortograph.classify import Classifier, find_photos, load
+from sortograph.cli import streams, words
+from sortograph.cli.tables import padded, percent, width
+from sortograph.errors import DataError, StorageError, UsageError, nearest
+from sortograph.records import Prediction
+
+PARTLY = 6
+COMMAND = f"{words.PROGRAM} predict"
+_CSV = ("path", "label", "probability", "unsure", "error")
+_STDOUT = "-"
+
+
+def run(arguments: list[str]) -> int:
+    """Parse and predict. 0 when every photo could be read, 6 when some could not; DataError when none."""
+    options = _parse(arguments)
+    classifier = load(options.model)
+    if options.verbose:
+        _describe(classifier)
+    answers = classifier.predict_many(find_photos(options.inputs), top_k=_top_k(options))
+    keepers = [keeper for keeper in (_csv_file(options), _grid(options)) if keeper]
+    total, failed = 0, 0
+    shower = _shower(options, classifier)
+    for answer in answers:
+        total, failed = total + 1, failed + (answer.error is not None)
+        for take in (shower, *(keeper.take for keeper in keepers)):
+            take(answer)
+    for keeper in keepers:
+        keeper.finish(options.quiet)
+    return _outcome(total, failed)
+
+
+def _outcome(total: int, failed: int) -> int:
+    if not failed:
+        return 0
+    if failed == total:
+        what = "the photo could not be read" if total == 1 else f"none of {total} photos could be read"
+        raise DataError(what)
+    streams.note(f"warning: {failed} of {total} photos could not be read")
+    return PARTLY
+
+
+class _Parser(argparse.ArgumentParser):
+    """Complains by raising UsageError."""
+
+    def error(self, message: str) -> NoReturn:
+        known = [option for action in self._actions for option in action.option_strings]
+        typed = next((word for word in message.split() if word.startswith("--") and word not in known), "")
+        hint = nearest(typed.partition("=")[0], known) if typed else ""
+        raise UsageError(message + hint, fix=f"{COMMAND} --help")
+
+
+def _parser() -> _Parser:
+    parser = _Parser(prog=COMMAND, description=words.PREDICT, allow_abbrev=False)
+    parser.add_argument("model", metavar="MODEL", help=words.MODEL)
+    parser.add_argument("inputs", metavar="PHOTOS", nargs="+", help=words.PREDICT_INPUTS)
+    forms = parser.add_mutually_exclusive_group()
+    forms.add_argument("--json", action="store_true", help=words.JSON)
+    forms.add_argument("--csv", nargs="?", const=_STDOUT, metavar="FILE.csv", help=words.PREDICT_CSV)
+    parser.add_argument("--grid", type=Path, metavar="FILE.png", help=words.PREDICT_GRID)
+    parser.add_argument("--top-k", type=int, metavar="N", help=words.PREDICT_TOP_K)
+    parser.add_argument("--quiet", action="store_true", help=words.QUIET)
+    parser.add_argument("--verbose", action="store_true", help=words.VERBOSE)
+    parser.add_argument("--debug", action="store_true", help=words.DEBUG)
+    return parser
+
+
+def _parse(arguments: list[str]) -> argparse.Namespace:
+    """Raises UsageError; SystemExit after --help."""
+    options = _parser().parse_intermixed_args(_with_csv_place(arguments))
+    for option, suffix in (("csv", ".csv"), ("grid", ".png")):
+        place = getattr(options, option)
+        if place not in (None, _STDOUT) and Path(place).suffix.lower() != suffix:
+            raise UsageError(
+                f"--{option} writes {suffix[1:].upper()}", where=str(place), expected=f"FILE{suffix}"
+            )
+    if options.top_k is not None and options.top_k < 1:
+        raise UsageError(f"--top-k is {options.top_k}", expected="a whole number of at least 1")
+    return options
+
+
+def _with_csv_place(arguments: list[str]) -> list[str]:
+    """`--csv` takes the next word only if it names a CSV file: it must never write over a photo."""
+    ends = [*arguments[1:], ""]
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    return [
+        f"--csv={_STDOUT}" if word == "--csv" and k < end and not after.lower().endswith(".csv") else word
+        for k, (word, after) in enumerate(zip(arguments, ends, strict=False))
+    ]
+
+
+def _top_k(options: argparse.Namespace) -> int:
+    if options.top_k is not None:
+        return int(options.top_k)
+    return 5 if options.json else 1
+
+
+def _describe(classifier: Classifier) -> None:
+    bundle, manifest = classifier.bundle, classifier.manifest
+    height, width_ = manifest.preprocess.size
+    streams.note(
+        streams.safe(f"model {bundle.path}, recipe {manifest.recipe or 'unknown'}, {bundle.sha256[:16]}")
+    )
+    streams.note(streams.safe(f"{len(classifier.classes)} classes: {', '.join(classifier.classes)}"))
+    streams.note(f"photos as {width_}×{height}, temperature {manifest.temperature:g}")
+
+
+def _shower(options: argparse.Namespace, classifier: Classifier) -> Callable[[Prediction], None]:
+    """What prints one answer on stdout."""
+    if options.json:
+        return lambda answer: streams.out_json(answer.to_json())
+    if options.csv == _STDOUT:
+        header = _csv_header(_top_k(options))
+        streams.out(_csv_lines([header]))
+        return lambda answer: streams.out(_csv_lines([_csv_row(answer, len(header))]))
+    return _Columns(classifier.classes, options.inputs).show
+
+
+class _Columns:
+    """Path, label, probability, aligned as far as can be told before all photos are known."""
+
+    def __init__(self, classes: Iterable[str], inputs: Iterable[str]) -> None:
+        self._path = max(width(streams.safe(name)) for name in inputs)
+        self._label = max(width(streams.safe(name)) for name in classes)
+
+    def show(self, answer: Prediction) -> None:
+        path = streams.safe(answer.path)
+        self._path = max(self._path, width(path))
+        streams.out(f"{padded(path, self._path)}  {streams.safe(self._told(answer))}")
+
+    def _told(self, answer: Prediction) -> str:
+        if answer.error is not None:
+            return f"error: {answer.error}"
+        shown = answer.top_k or ((answer.label or "", answer.probability or 0.0),)
+        if answer.label is None:
+            return f"unsure: {answer.unsure or 'withheld'}  ({_pair(*shown[0], 0)})"
+        ranked = "  ".join(_pair(label, share, self._label) for label, share in shown)
+        return f"{ranked}  unsure: {answer.unsure}" if answer.unsure else ranked
+
+
+def _pair(label: str, share: float, columns: int) -> str:
+    return f"{padded(label, max(columns, width(label)))}  {percent(share):>7}"
+
+
+def _csv_header(top_k: int) -> tuple[str, ...]:
+    more = (f"{name}_{rank}" for rank in range(2, top_k + 1) for name in ("label", "probability"))
+    return (*_CSV, *more)
+
+
+def _csv_row(answer: Prediction, columns: int) -> tuple[object, ...]:
+    share = "" if answer.probability is None else f"{answer.probability:.6f}"
+    row: list[object] = [answer.path, answer.label or "", share, answer.unsure or "", answer.error or ""]
+    row += chain.from_iterable((label, f"{p:.6f}") for label, p in answer.top_k[1:])
+    return (*row, *[""] * (columns - len(row)))
+
+
+def _csv_lines(rows: Iterable[tuple[object, ...]]) -> str:
+    from sortograph.files import csv_text
+
+    return csv_text(("-",), rows).partition("\n")[2].rstrip("\n")
+
+
+class _CsvFile:
+    """The answers in a file of their own, written when all are known."""
+
+    def __init__(self, place: Path, top_k: int) -> None:
+        self._place, self._header = place, _csv_header(top_k)
+        self._rows: list[tuple[object, ...]] = []
+        _refuse_foreign(place)
+
+    def take(self, answer: Prediction) -> None:
+        self._rows.append(_csv_row(answer, len(self._header)))
+
+    def finish(self, quiet: bool) -> None:
+        from sortograph.files import write_csv
+
+        write_csv(self._place, self._header, self._rows)
+        if not quiet:
+            streams.note(streams.safe(f"table: {self._place}"))
+
+
+class _Grid:
+    """The photos with their answers, drawn when all are known."""
+
+    def __init__(self, place: Path) -> None:
+        self._place = place
+        self._answers: list[Prediction] = []
+
+    def take(self, answer: Prediction) -> None:
+        self._answers.append(answer)
+
+    def finish(self, quiet: bool) -> None:
+        from sortograph import api
+
+        api.prediction_grid(self._answers, self._place)
+        if not quiet:
+            streams.note(streams.safe(f"grid: {self._place}"))
+
+
+def _csv_file(options: argparse.Namespace) -> _CsvFile | None:
+    return None if options.csv in (None, _STDOUT) else _CsvFile(Path(options.csv), _top_k(options))
+
+
+def _grid(options: argparse.Namespace) -> _Grid | None:
+    return None if options.grid is None else _Grid(options.grid)
+
+
+def _refuse_foreign(place: Path) -> None:
+    """Only a table that this command wrote may be replaced. Raises StorageError."""
+    if not place.exists():
+        return
+    from sortograph.files import storage_errors
+
+    with storage_errors(place), place.open("rb") as file:
+        start = file.read(200)
+    if not start.startswith(",".join(_CSV).encode()):
+        raise StorageError(
+            "a file that is no table of predictions is in the way",
+            where=str(place),
+            fix="choose another name, or move it away",
+        )

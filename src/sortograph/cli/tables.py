@@ -1,0 +1,115 @@
+"""Aligned text: drawn by Rich on a terminal, plain everywhere else."""
+
+from __future__ import annotations
+
+import sys
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sortograph.cli import streams
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """`align` has one letter a column, l or r; every row is as long as `header`, "" for no heading."""
+
+    header: tuple[str, ...]
+    align: str
+    rows: tuple[tuple[str, ...], ...]
+
+    def __post_init__(self) -> None:
+        assert all(len(row) == len(self.align) for row in (self.header, *self.rows))
+
+
+def show(table: Table) -> None:
+    """On stdout."""
+    if streams.draws(sys.stdout):
+        _draw(table)
+    else:
+        for line in plain(table):
+            streams.out(line)
+
+
+def plain(table: Table) -> list[str]:
+    """
+    >>> plain(Table(("class", "n"), "lr", (("새", "7"), ("cat", "12"))))
+    ['class   n', '새      7', 'cat    12']
+    """
+    rows = [tuple(map(streams.safe, row)) for row in (table.header, *table.rows)]
+    rows = rows if any(rows[0]) else rows[1:]
+    widths = [max((width(row[k]) for row in rows), default=0) for k in range(len(table.align))]
+    return ["  ".join(map(padded, row, widths, table.align)).rstrip() for row in rows]
+
+
+def facts(rows: Sequence[tuple[str, str]]) -> None:
+    """Names and values on stdout, one pair a line, never cut: values are to be copied."""
+    widest = max((width(name) for name, _ in rows), default=0)
+    for name, value in rows:
+        streams.out(streams.safe(f"{padded(name, widest)}  {value}"))
+
+
+def width(text: str) -> int:
+    """Columns of a terminal that the text takes: East Asian wide characters take two, accents none.
+
+    >>> width("새 a"), width("e\\u0301")
+    (4, 1)
+    """
+    if text.isascii():
+        return len(text)
+    return sum(_columns(character) for character in text)
+
+
+def padded(text: str, columns: int, align: str = "l") -> str:
+    room = " " * (columns - width(text))
+    return text + room if align == "l" else room + text
+
+
+def percent(share: float) -> str:
+    """
+    >>> percent(0.9125)
+    '91.2 %'
+    """
+    return f"{100 * share:.1f} %"
+
+
+def clock(seconds: float) -> str:
+    """
+    >>> clock(83), clock(3723)
+    ('1:23', '1:02:03')
+    """
+    minutes, rest = divmod(round(max(0.0, seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def command(*words: object) -> str:
+    """What to type, quoted for the shell of this system."""
+    texts = [str(word) for word in words]
+    if sys.platform == "win32":
+        import subprocess
+
+        return subprocess.list2cmdline(texts)
+    import shlex
+
+    return shlex.join(texts)
+
+
+def _columns(character: str) -> int:
+    if unicodedata.category(character) in ("Mn", "Me", "Cf") or "\u1160" <= character <= "\u11ff":
+        return 0  # medial and final Hangul of names that macOS took apart are drawn into the first
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+
+
+def _draw(table: Table) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table as Drawn
+    from rich.text import Text
+
+    drawn = Drawn(box=box.SIMPLE_HEAD, show_header=any(table.header), pad_edge=False)
+    for name, side in zip(table.header, table.align, strict=True):
+        drawn.add_column(Text(name), justify="left" if side == "l" else "right", overflow="fold")
+    for row in table.rows:
+        drawn.add_row(*(Text(streams.safe(cell)) for cell in row))
+    Console().print(drawn)

@@ -1,0 +1,92 @@
+"""`train` and `demo`: photos → a run folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sortograph.cli import draw, options, results, streams, tables, words
+from sortograph.cli.failures import INTERRUPTED
+from sortograph.errors import UsageError
+
+if TYPE_CHECKING:
+    from sortograph.records import RunRecord
+
+_AGAIN = (words.PROGRAM, "train")
+Resume = Annotated[
+    Path | None, typer.Option("--resume", metavar="RUN", help="Go on with a run that was interrupted.")
+]
+
+
+def train(
+    photos: options.Photos,
+    recipe: options.Recipe = None,
+    overrides: options.Set = None,
+    seed: options.Seed = None,
+    out: options.Out = None,
+    classes: options.Classes = None,
+    resume: Resume = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+    _debug: options.Debug = False,
+) -> int:
+    """Train a classifier on labelled photos. Evaluates it, and writes model and report."""
+    from sortograph import api
+
+    if resume is not None and recipe is not None:
+        raise UsageError(
+            "a run is resumed with the recipe that it has",
+            fix=tables.command(*_AGAIN, photos, "--resume", resume),
+        )
+    given: dict[str, Any] = {} if recipe is None else {"recipe": recipe}
+    with draw.progress(quiet=quiet) as progress:
+        record = api.train(
+            photos,
+            overrides=overrides or (),
+            seed=seed,
+            out=out,
+            classes=options.listed(classes),
+            resume=resume,
+            progress=progress,
+            **given,
+        )
+    return _told(record, photos, json, verbose)
+
+
+def demo(
+    out: options.Out = None,
+    seed: options.Seed = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+    _debug: options.Debug = False,
+) -> int:
+    """Try everything on handwritten digits. Takes photos from nowhere and needs no network."""
+    from sortograph import api
+
+    with draw.progress(quiet=quiet) as progress:
+        record = api.demo(out=out, seed=seed, progress=progress)
+    return _told(record, record.folder.parent / "photos", json, verbose)
+
+
+def _told(record: RunRecord, photos: Path, json: bool, verbose: bool) -> int:
+    """Shows the run; 130 for one that was interrupted, with the command that resumes it."""
+    if json:
+        streams.out_json(record.to_json())
+    else:
+        results.show_evaluation(record.evaluation, verbose=verbose)
+        places = [("report", record.report), ("model", record.bundle), ("run", record.folder)]
+        results.show_places(
+            [(name, place if place.exists() else None) for name, place in places], record.folder
+        )
+    if record.status != "interrupted":
+        return 0
+    epochs = len(record.history)
+    streams.note(
+        f"interrupted after {epochs} epoch{'s' * (epochs != 1)}; what was learned so far can be used"
+    )
+    streams.note(streams.safe(f"  next: {tables.command(*_AGAIN, photos, '--resume', record.folder)}"))
+    return INTERRUPTED

@@ -1,0 +1,21 @@
+"""What options are called in every command's help: one text each, whoever parses them."""
+
+PROGRAM = "sortograph"
+
+JSON = "Print JSON instead of tables."
+QUIET = "Say nothing on stderr but warnings and errors."
+VERBOSE = "Tell more."
+DEBUG = "Show where in the program an error came from."
+OUT = "Folder for the results."
+SEED = "Start of everything random; the same seed gives the same result."
+SET = "Change one value of the recipe, such as train.epochs=5; may be repeated."
+RECIPE = "A named recipe (sortograph recipes list) or a .toml file."
+CLASSES = "Class names in the order of the model's outputs, separated by commas."
+PHOTOS = "Folder of photos, or a table of them."
+MODEL = "A run folder, or the model.onnx of one."
+
+PREDICT = "Tell what is on photos."
+PREDICT_INPUTS = "Photos, folders of photos, or - for names on standard input."
+PREDICT_CSV = "Write a table to FILE.csv; without a FILE to stdout."
+PREDICT_GRID = "Draw the photos with their answers into this PNG file."
+PREDICT_TOP_K = "How many classes to name for each photo (default: 5 in JSON, else 1)."

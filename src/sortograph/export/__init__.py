@@ -1,0 +1,6 @@
+"""From trained weights to the graph of a model.onnx, and the check that both answer the same."""
+
+from sortograph.export.graph import to_onnx
+from sortograph.export.parity import Parity, answers_of, check_parity
+
+__all__ = ["Parity", "answers_of", "check_parity", "to_onnx"]

@@ -1,0 +1,1 @@
+"""From the index to batches: cached pixels, order, augmentation. The side of the house that knows torch."""

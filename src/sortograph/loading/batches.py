@@ -1,0 +1,77 @@
+"""Batches for the training loop, and clean ones for judging."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sortograph.loading.augment import Augmenter, draws
+from sortograph.loading.order import order
+
+Rows = NDArray[np.int64]
+Read = Callable[[Rows], NDArray[np.uint8]]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One step's photos: float32 (N, 3, H, W), 0–255, channels-last; labels int64 (N,)."""
+
+    step: int
+    photos: Tensor
+    labels: Tensor
+
+
+class TrainingBatches:
+    """The batches of any epoch from any step on, always the same for the same seed.
+
+    read: rows → uint8 (N, h, w, 3); rows: of the training photos; labels: of the whole index, int64
+    """
+
+    def __init__(self, read: Read, rows: Rows, labels: Rows, augment: Augmenter, plan: BatchPlan) -> None:
+        self._read, self._rows, self._labels = read, rows, labels
+        self._augment, self._plan = augment, plan
+
+    def __len__(self) -> int:
+        """Steps in one epoch. The last batch is smaller; one of a single photo joins the one before it."""
+        return len(self._bounds()) - 1
+
+    def __call__(self, epoch: int, first: int = 0) -> Iterator[Batch]:
+        rows = order(self._rows, self._plan.seed, epoch)
+        table = draws(len(self._labels), self._plan.seed, epoch)
+        bounds = self._bounds()
+        for step in range(first, len(self)):
+            chosen = rows[bounds[step] : bounds[step + 1]]
+            pixels = torch.from_numpy(self._read(chosen)).to(self._plan.device, non_blocking=True)
+            drawn = torch.from_numpy(table[chosen]).to(self._plan.device)
+            labels = torch.from_numpy(self._labels[chosen]).to(self._plan.device)
+            yield Batch(step, self._augment(pixels, drawn), labels)
+
+    def _bounds(self) -> list[int]:
+        # Batch normalisation has no spread to divide by in a batch of one.
+        count, size = len(self._rows), self._plan.size
+        bounds = [*range(0, count, size), count]
+        if len(bounds) > 2 and bounds[-1] - bounds[-2] == 1:
+            del bounds[-2]
+        return bounds
+
+
+@dataclass(frozen=True, slots=True)
+class BatchPlan:
+    """size: photos in a batch; seed: of order and augmentation; device: where batches are made."""
+
+    size: int
+    seed: int
+    device: torch.device
+
+
+def clean_batches(read: Read, rows: Rows, size: int, device: torch.device) -> Iterator[tuple[Rows, Tensor]]:
+    """Rows in their order, with their photos as they are: float32 (N, 3, H, W), 0–255, channels-last."""
+    for start in range(0, len(rows), size):
+        chosen = rows[start : start + size]
+        pixels = torch.from_numpy(read(chosen)).to(device)
+        yield chosen, pixels.permute(0, 3, 1, 2).float()

@@ -1,0 +1,170 @@
+"""The pixels of a run: each photo decoded once, in the same pass that indexes it, then read from the cache.
+
+Photos are kept at the size of the model, byte for byte what `predict` makes of them; and, where training zooms
+in, also larger by that zoom, so that zoomed views do not upsample.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sortograph.errors import PhotoError, RunError, StorageError
+from sortograph.images.decode import contract, decode, measure, shrunk_size
+from sortograph.images.inspect import read_bytes
+from sortograph.images.preprocess import resize
+from sortograph.loading import places
+from sortograph.loading.store import PixelStore, Stored
+from sortograph.records import DatasetIndex, PhotoFacts, PreprocessSpec, Progress, Said, silent
+
+Pixels = NDArray[np.uint8]
+_FLUSH_BYTES = 64 * 10**6
+
+
+class PhotoPixels:
+    """Decodes, keeps and gives the pixels of photos.
+
+    spec: of the model; factor ≥ 1: how much larger the photos for training are kept.
+    Use `read` as the reader of `dataset.scan`, then `flush`, then `evaluation` and `training`.
+    """
+
+    def __init__(self, spec: PreprocessSpec, factor: float = 1.0, progress: Progress = silent) -> None:
+        self.spec, self.factor, self._progress = spec, factor, progress
+        self._lock = threading.Lock()
+        self._waiting: list[tuple[PhotoFacts, Pixels, Pixels]] = []
+        self._keeps = True
+        self._temporary: tempfile.TemporaryDirectory[str] | None = None
+        self._open(places.cache_folder())
+
+    def _open(self, folder: Path) -> None:
+        self._folder = folder
+        self._plain = self._store(1.0)
+        self._large = self._plain if self.factor == 1.0 else self._store(self.factor)
+        self._record = self._plain.record + (0 if self._large is self._plain else self._large.record)
+
+    def _store(self, factor: float) -> PixelStore:
+        height, width = _scaled(self.spec, factor)
+        store = PixelStore(
+            self._folder / "pixels" / contract() / self.spec.resize_key(factor), (height, width, 3)
+        )
+        places.touch(store.folder)
+        return store
+
+    def read(self, path: Path) -> PhotoFacts:
+        """Facts of one photo file; its pixels are kept on the way. Raises PhotoError when unreadable."""
+        data = read_bytes(path)
+        sha256 = hashlib.sha256(data).hexdigest()
+        known = self._plain.facts(sha256)
+        if known is not None and sha256 in self._large:
+            return known
+        plain, large = self._both(data)
+        width, height = measure(data)
+        facts = PhotoFacts(sha256, width, height)
+        with self._lock:
+            self._waiting.append((facts, plain, large))
+            full = len(self._waiting) * self._record >= _FLUSH_BYTES
+        if full:
+            self.flush()
+        return facts
+
+    def _both(self, data: bytes) -> tuple[Pixels, Pixels]:
+        """Pixels at the model's size and at the larger one, from one decoding where that is the same."""
+        size = _scaled(self.spec, self.factor)
+        decoded = decode(data, at_least=size)
+        large = resize(decoded, self.spec, self.factor)
+        if self._large is self._plain:
+            return large, large
+        if shrunk_size(data, self.spec.size) != shrunk_size(data, size):
+            decoded = decode(data, at_least=self.spec.size)
+        return resize(decoded, self.spec), large
+
+    def flush(self) -> None:
+        """Write what was decoded since the last time."""
+        with self._lock:
+            waiting, self._waiting = self._waiting, []
+            if not waiting or not self._keeps:
+                return
+            try:
+                self._write(waiting)
+            except StorageError as error:
+                self._move_out(error)
+                self._write(waiting)
+
+    def _write(self, waiting: list[tuple[PhotoFacts, Pixels, Pixels]]) -> None:
+        stores = (self._plain.folder, self._large.folder)
+        if not places.make_room(self._folder, len(waiting) * self._record, stores):
+            self._keeps = False
+            self._progress(
+                Said(
+                    f"the pixel cache is full ({places.limit(self._folder) / 1e9:.1f} GB): the other photos are "
+                    "decoded again in every epoch, which is slower. SORTOGRAPH_CACHE chooses another place",
+                    warning=True,
+                )
+            )
+            return
+        self._plain.append([Stored(facts, plain) for facts, plain, _ in waiting])
+        if self._large is not self._plain:
+            self._large.append([Stored(facts, large) for facts, _, large in waiting])
+
+    def _move_out(self, error: StorageError) -> None:
+        """Work in a temporary folder where the cache cannot be written; twice is once too often."""
+        if self._temporary is not None:
+            raise error
+        self._temporary = tempfile.TemporaryDirectory(prefix="sortograph-", ignore_cleanup_errors=True)
+        self._progress(Said(f"the cache is not used: {error.what}: {error.where}", warning=True))
+        self._open(Path(self._temporary.name))
+
+    def evaluation(self, index: DatasetIndex, rows: NDArray[np.int64]) -> Pixels:
+        """uint8 (N, H, W, 3): byte for byte what `predict` makes of these photos."""
+        return self._get(index, rows, self._plain, 1.0)
+
+    def training(self, index: DatasetIndex, rows: NDArray[np.int64]) -> Pixels:
+        """uint8 (N, factor·H, factor·W, 3)."""
+        return self._get(index, rows, self._large, self.factor)
+
+    def _get(
+        self, index: DatasetIndex, rows: NDArray[np.int64], store: PixelStore, factor: float
+    ) -> Pixels:
+        contents = [index.sha256[row] for row in rows]
+        lacking = [row for row, content in zip(rows, contents, strict=True) if content not in store]
+        if not lacking:
+            return store.read(contents)
+        made = self._decoded(index, lacking, factor)
+        height, width = _scaled(self.spec, factor)
+        pixels = np.empty((len(rows), height, width, 3), dtype=np.uint8)
+        stored = np.array([content in store for content in contents])
+        pixels[stored] = store.read([c for c in contents if c in store]) if stored.any() else 0
+        pixels[~stored] = made
+        return pixels
+
+    def _decoded(self, index: DatasetIndex, rows: Sequence[int], factor: float) -> Pixels:
+        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+            return np.stack(list(pool.map(lambda row: self._decode(index, int(row), factor), rows)))
+
+    def _decode(self, index: DatasetIndex, row: int, factor: float) -> Pixels:
+        path = index.root / index.paths[row]
+        try:
+            data = read_bytes(path)
+            if hashlib.sha256(data).hexdigest() != index.sha256[row]:
+                raise PhotoError("changed since it was indexed")
+            return resize(decode(data, at_least=_scaled(self.spec, factor)), self.spec, factor)
+        except PhotoError as error:
+            raise RunError(
+                f"a photo cannot be used any more ({error.what})",
+                where=index.paths[row],
+                expected="photos that stay as they are while a model is trained",
+                fix="train again",
+            ) from None
+
+
+def _scaled(spec: PreprocessSpec, factor: float) -> tuple[int, int]:
+    height, width = spec.size
+    return round(height * factor), round(width * factor)

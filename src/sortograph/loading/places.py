@@ -1,0 +1,67 @@
+"""Where caches lie, and how large they may become."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from pathlib import Path
+
+import platformdirs
+
+_MOST_BYTES = 20 * 10**9
+_SHARE_OF_FREE = 0.2
+_RECENT = 3600.0  # seconds: a store that was used since may belong to a run that goes on
+
+
+def cache_folder() -> Path:
+    """`SORTOGRAPH_CACHE`, else the cache folder that the system has for users. Not created here."""
+    given = os.environ.get("SORTOGRAPH_CACHE")
+    return Path(given) if given else Path(platformdirs.user_cache_dir("sortograph", appauthor=False))
+
+
+def limit(folder: Path) -> int:
+    """Bytes that the cache may take: 20 GB, or 20 % of what is free with the cache itself counted as free."""
+    there = folder
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    free = shutil.disk_usage(there).free + size(folder)
+    return min(_MOST_BYTES, int(free * _SHARE_OF_FREE))
+
+
+def size(folder: Path) -> int:
+    """Bytes of all files below."""
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
+def make_room(folder: Path, needed: int, keep: tuple[Path, ...]) -> bool:
+    """Remove the stores that were used least recently until `needed` more bytes fit; False if they cannot.
+
+    keep: stores that stay. Stores used within the last hour stay, too.
+    """
+    excess = size(folder) + needed - limit(folder)
+    if excess <= 0:
+        return True
+    old = sorted((used, store) for store in _stores(folder) if (used := _used(store)) < time.time() - _RECENT)
+    for _, store in old:
+        if store in keep:
+            continue
+        excess -= size(store)
+        shutil.rmtree(store, ignore_errors=True)
+        if excess <= 0:
+            return True
+    return False
+
+
+def touch(store: Path) -> None:
+    """Marks a store as used now."""
+    if store.is_dir():
+        os.utime(store)
+
+
+def _stores(folder: Path) -> list[Path]:
+    return [keys.parent for keys in folder.rglob("keys.bin")]
+
+
+def _used(store: Path) -> float:
+    return store.stat().st_mtime

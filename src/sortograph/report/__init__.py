@@ -1,0 +1,43 @@
+"""From records to pictures and to one self-contained HTML page.
+
+`galleries` and `sheet` need Pillow only; `plots` needs matplotlib and `page` needs Jinja2, each loaded
+when it is used. All pictures are PNG bytes.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sortograph.report.galleries import augmented_sheet, mistake_sheet, prediction_sheet, sample_sheet
+    from sortograph.report.page import ReportView, render, write_report
+    from sortograph.report.plots import confusion, curves, per_class
+    from sortograph.report.sheet import Tile, draw_sheet
+
+__all__ = [
+    "ReportView",
+    "Tile",
+    "augmented_sheet",
+    "confusion",
+    "curves",
+    "draw_sheet",
+    "mistake_sheet",
+    "per_class",
+    "prediction_sheet",
+    "render",
+    "sample_sheet",
+    "write_report",
+]
+
+_NAMES = {
+    "galleries": ("augmented_sheet", "mistake_sheet", "prediction_sheet", "sample_sheet"),
+    "page": ("ReportView", "render", "write_report"),
+    "plots": ("confusion", "curves", "per_class"),
+    "sheet": ("Tile", "draw_sheet"),
+}
+_HOMES = {name: module for module, names in _NAMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

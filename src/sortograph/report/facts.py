@@ -1,0 +1,209 @@
+"""What the page says: records turned into short strings. Escaping is left to the template."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sortograph.records import ClassScore, DatasetIndex, Estimate, EvaluationResult, RunRecord
+
+_RATES = {"accuracy": "accuracy", "balanced_accuracy": "balanced accuracy", "macro_f1": "macro F1"}
+_ORDER = (*_RATES, "log_loss")
+_ORDERED_SPLITS = ("train", "validation", "test")
+_MEANINGS = {
+    "accuracy": "share of photos named right",
+    "balanced_accuracy": "mean of the classes' recalls: every class counts alike",
+    "macro_f1": "mean of the classes' F1",
+    "log_loss": "mean cross-entropy in nats; lower is better",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A number and its interval, as text; `low` to `high` in percent for drawing a bar."""
+
+    value: str
+    interval: str
+    n: int
+    at: float = 0.0
+    low: float = 0.0
+    high: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class MetricRow:
+    name: str
+    meaning: str
+    cells: tuple[Cell | None, ...]
+    gaps: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ClassRow:
+    name: str
+    precision: Cell
+    recall: Cell
+    f1: Cell
+    support: int
+
+
+def judged(run: RunRecord) -> EvaluationResult | None:
+    """The most honest result there is: test, else validation, else train."""
+    return next((run.evaluation[s] for s in reversed(_ORDERED_SPLITS) if s in run.evaluation), None)
+
+
+def splits(run: RunRecord) -> list[EvaluationResult]:
+    return [run.evaluation[split] for split in _ORDERED_SPLITS if split in run.evaluation]
+
+
+def rate(estimate: Estimate) -> Cell:
+    """
+    >>> rate(Estimate(0.893, 0.861, 0.92, 0.95, 337, "wilson")).interval
+    '86.1 – 92.0 %'
+    """
+    ends = [100 * number for number in (estimate.value, estimate.low, estimate.high)]
+    if not math.isfinite(ends[0]):
+        return Cell("–", "", estimate.n)
+    at, low, high = (min(100.0, max(0.0, end)) if math.isfinite(end) else ends[0] for end in ends)
+    return Cell(f"{ends[0]:.1f} %", f"{low:.1f} – {high:.1f} %", estimate.n, at, low, high)
+
+
+def number(estimate: Estimate) -> Cell:
+    if not math.isfinite(estimate.value):
+        return Cell("–", "", estimate.n)
+    return Cell(f"{estimate.value:.3f}", f"{estimate.low:.3f} – {estimate.high:.3f}", estimate.n)
+
+
+def metric_rows(run: RunRecord) -> list[MetricRow]:
+    """One row a metric, one cell a split, known metrics first."""
+    results = splits(run)
+    names = dict.fromkeys(name for result in results for name in result.metrics)
+    ordered = sorted(names, key=lambda name: _ORDER.index(name) if name in _ORDER else len(_ORDER))
+    gaps = {key: gap for result in results for key, gap in result.gaps.items()}
+    return [
+        MetricRow(
+            name=_RATES.get(name, name.replace("_", " ")),
+            meaning=_MEANINGS.get(name, ""),
+            cells=tuple(_cell(name, result.metrics.get(name)) for result in results),
+            gaps=tuple(_gap(name, key, gap) for key, gap in gaps.items() if key.split(":")[0] == name),
+        )
+        for name in ordered
+    ]
+
+
+def _cell(name: str, estimate: Estimate | None) -> Cell | None:
+    if estimate is None:
+        return None
+    return rate(estimate) if name in _RATES else number(estimate)
+
+
+def _gap(name: str, key: str, gap: float) -> str:
+    """
+    >>> _gap("accuracy", "accuracy: train - test", 0.04)
+    'train − test: +4.0 points'
+    """
+    pair = key.partition(":")[2].strip().replace(" - ", " − ")
+    size = f"{100 * gap:+.1f} points" if name in _RATES else f"{gap:+.3f}"
+    return f"{pair}: {size}".replace("-", "−")
+
+
+def class_rows(result: EvaluationResult) -> list[ClassRow]:
+    return [_class_row(score) for score in result.per_class]
+
+
+def _class_row(score: ClassScore) -> ClassRow:
+    cells = (rate(score.precision), rate(score.recall), rate(score.f1))
+    return ClassRow(score.name, *cells, score.support)
+
+
+def in_words(result: EvaluationResult | None) -> list[str]:
+    """What the accuracy means, in sentences for somebody who has not met an interval before."""
+    if result is None or "accuracy" not in result.metrics:
+        return ["This run has not been evaluated yet, so nothing can be said about new photos."]
+    estimate = result.metrics["accuracy"]
+    if not all(math.isfinite(end) for end in (estimate.value, estimate.low, estimate.high)):
+        return ["There were no labelled photos to judge by, so nothing can be said about new photos."]
+    value, low, high = (round(100 * end) for end in (estimate.value, estimate.low, estimate.high))
+    words = [f"Of 100 new photos like these, about {value} would be named right ({low} to {high})."]
+    if result.split == "validation":
+        words.append("These photos helped to choose the model, so new ones may do a little worse.")
+    if result.split == "train":
+        words.append("The model has learned these very photos: expect clearly less on new ones.")
+    if estimate.high - estimate.low > 0.2:
+        words.append(f"The interval is wide because only {estimate.n} photos judged.")
+    return words
+
+
+def status(run: RunRecord) -> str:
+    """What became of the run, and where its weights come from."""
+    done = run.history[-1].epoch if run.history else 0
+    count = len(run.history)
+    weights = f" The weights come from epoch {run.best_epoch}." if run.best_epoch is not None else ""
+    if run.status == "finished":
+        epochs = f" after {count} epoch{'s' if count != 1 else ''}" if count else ""
+        return f"Finished{epochs}, {duration(run.seconds)}.{weights}"
+    if run.status == "interrupted":
+        where = f"after epoch {done}" if count else "before the first epoch was over"
+        return f"Interrupted {where}. The run is resumable: it can go on from its last checkpoint.{weights}"
+    if run.status == "failed":
+        return f"Failed after epoch {done}: log.txt in the run folder tells why.{weights}"
+    return f"Still running: {done} epochs are done so far.{weights}"
+
+
+def duration(seconds: float) -> str:
+    """
+    >>> duration(42.4), duration(130), duration(7300)
+    ('42 s', '2 min 10 s', '2 h 1 min')
+    """
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def date(run_id: str) -> str:
+    """
+    >>> date("cnn-20261121-071558"), date("mine")
+    ('2026-11-21 07:15', '')
+    """
+    found = re.search(r"(\d{4})(\d\d)(\d\d)-(\d\d)(\d\d)\d\d", run_id)
+    return "{}-{}-{} {}:{}".format(*found.groups()) if found else ""
+
+
+def settings(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Nested data as dotted keys with values written as in TOML.
+
+    >>> list(settings({"epochs": 5, "optim": {"name": "adamw"}}))
+    [('epochs', '5'), ('optim.name', '"adamw"')]
+    """
+    for key, value in data.items():
+        if isinstance(value, Mapping) and value:
+            yield from settings(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", json.dumps(value, ensure_ascii=False, default=str)
+
+
+def facts(data: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The same for people: text without quotation marks."""
+    return [(key, value[1:-1] if value[:1] == '"' else value) for key, value in settings(data)]
+
+
+def count_rows(index: DatasetIndex) -> tuple[list[str], list[tuple[str, list[int], int]], list[int]]:
+    """Split names; per class its name, photos per split and their sum; sums per split and of all."""
+    counts = index.counts()
+    rows = [(name, [column[name] for column in counts.values()]) for name in index.classes]
+    sums = [sum(column.values()) for column in counts.values()]
+    return list(counts), [(name, row, sum(row)) for name, row in rows], [*sums, sum(sums)]
+
+
+def command(run: RunRecord) -> str:
+    """The command that uses the model; folders above the run are nobody's business, so not named."""
+    folder = run.folder.name if run.folder.is_absolute() else run.folder.as_posix()
+    bundle = f"{folder}/model.onnx"
+    return f'sortograph predict "{bundle}" PHOTO' if " " in bundle else f"sortograph predict {bundle} PHOTO"

@@ -1,0 +1,1 @@
+"""Finding the weights: one explicit loop, its optimisers, schedules, losses and checkpoints."""

@@ -1,0 +1,54 @@
+"""Where and in which precision training runs."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import sys
+from collections.abc import Iterator
+
+import torch
+
+from sortograph.recipe import Train
+
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # mallopt(3)
+
+
+def precision(train: Train, device: torch.device) -> torch.dtype:
+    """What the heavy operators compute in. Weights, losses and the finished model stay float32."""
+    if train.precision != "auto":
+        return torch.float32 if train.precision == "float32" else torch.bfloat16
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.get_device_capability(device)[0] >= 8 else torch.float32
+    tiles = device.type == "cpu" and torch.cpu.get_capabilities().get("amx_bf16", False)
+    return torch.bfloat16 if tiles else torch.float32
+
+
+def describe(device: torch.device, dtype: torch.dtype) -> dict[str, str | int]:
+    """For the record of a run."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    return {
+        "device": name,
+        "precision": str(dtype).removeprefix("torch."),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def keep_memory() -> None:
+    """Let glibc keep the memory of large tensors: mapped and cleared anew at each step, it costs a third of
+    the time. Does nothing elsewhere; the process may then hold on to its largest working set."""
+    if not sys.platform.startswith("linux"):
+        return
+    with contextlib.suppress(OSError, AttributeError):
+        libc = ctypes.CDLL(None)
+        libc.mallopt(_MMAP_THRESHOLD, 2**30)
+        libc.mallopt(_TRIM_THRESHOLD, 2**31 - 1)
+
+
+@contextlib.contextmanager
+def seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Dropout draws from `seed`; the caller's generators are as before afterwards."""
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        yield

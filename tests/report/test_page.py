@@ -1,0 +1,277 @@
+from __future__ import annotations
+
+import base64
+import io
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from html.parser import HTMLParser
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from sortograph.errors import MissingExtra
+from sortograph.records import Rejected
+from sortograph.report import ReportView, facts, render, write_report
+from sortograph.report.page import PICTURES
+
+HOSTILE = (
+    "<script>alert(1)</script>",
+    "\"><img src=x onerror='alert(2)'>",
+    "{{ 7 * 7 }} {% raw %}",
+    "\u202egnp.exe\u200f",
+    "</style></title></pre>",
+    "\udcff\udcfe bytes",
+)
+VOID = {"meta", "img", "br", "link", "input", "hr"}
+
+
+class Page(HTMLParser):
+    """Tags with their attributes, the visible text, and what was left open."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.open: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if "style" not in self.open:
+            self.text += data
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attrs for name, attrs in self.tags if name == tag]
+
+    @property
+    def words(self) -> str:
+        return " ".join(self.text.split())
+
+
+def picture(colour: str = "red") -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (90, 60), colour).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def parsed(world: Any, **pictures: bytes) -> Page:
+    page = Page(render(ReportView(world.run, world.index, pictures)))
+    assert page.open == []
+    return page
+
+
+def with_run(world: Any, **changes: Any) -> Any:
+    return replace(world, run=replace(world.run, **changes))
+
+
+def test_the_first_screen_says_the_honest_number(world: Any) -> None:
+    page = parsed(world)
+    estimate = world.run.evaluation["test"].metrics["accuracy"]
+    first = page.words.split("Every number with its interval")[0]
+    assert f"{100 * estimate.value:.1f} %" in first
+    assert "test accuracy" in first
+    assert f"n = {estimate.n} test photos" in first
+    assert f"{100 * estimate.low:.1f} – {100 * estimate.high:.1f} %" in first
+    assert "seed 42" in first
+    assert "Of 100 new photos like these, about 91 would be named right" in first
+    assert "2026-11-21 07:15" in first
+    assert "cnn on photos" in first
+
+
+def test_every_part_is_there(world: Any) -> None:
+    words = parsed(world).words
+    for part in (
+        "train − test: +4.1 points",
+        "train − test: −0.110",
+        "log loss",
+        "음식",
+        "no test split was given",
+        "음식/broken.jpg",
+        "image file is truncated",
+        "3 other files",
+        'optim.name = "adamw"',
+        "sizes = [64, 64]",
+        "device.threads",
+        "3.12.3",
+        "f00d" * 16,
+        "sortograph predict cnn-20261121-071558/model.onnx PHOTO",
+        "Finished after 20 epochs, 2 min 11 s. The weights come from epoch 17.",
+    ):
+        assert part in words, part
+
+
+def test_hostile_names_are_text(make: Callable[..., Any]) -> None:
+    world = make(classes=HOSTILE, n=120)
+    index = replace(world.index, rejected=(Rejected(HOSTILE[0], HOSTILE[1]),), notes=(HOSTILE[4],))
+    recipe = {"name": HOSTILE[0], "evil": HOSTILE[4]}
+    world = replace(world, index=index, run=replace(world.run, recipe=recipe, environment={HOSTILE[1]: "x"}))
+    page = parsed(world, confusion=picture())
+    assert not page.all("script")
+    assert len(page.all("img")) == 1
+    assert not any(name.startswith("on") for _, attrs in page.tags for name in attrs)
+    assert "{{ 7 * 7 }}" in page.text
+    assert page.text.count(HOSTILE[0]) >= 5
+    assert len(page.all("style")) == 1
+
+
+def test_names_that_turn_text_around_are_isolated(make: Callable[..., Any]) -> None:
+    page = render_of(make(classes=HOSTILE, n=120))
+    assert page.count("<bdi>\u202egnp.exe\u200f</bdi>") == page.count("\u202e") > 0
+
+
+def render_of(world: Any) -> str:
+    return render(ReportView(world.run, world.index, {}))
+
+
+def test_nothing_runs_and_nothing_is_loaded(world: Any) -> None:
+    page = parsed(world, samples=picture())
+    policy = [meta["content"] for meta in page.all("meta") if "http-equiv" in meta]
+    assert policy == ["default-src 'none'; img-src data:; style-src 'unsafe-inline'"]
+    assert {"script", "link", "iframe", "object", "base", "form"}.isdisjoint(tag for tag, _ in page.tags)
+    urls = [attrs[key] for _, attrs in page.tags for key in ("src", "href", "srcset") if key in attrs]
+    assert all(url.startswith("data:image/png;base64,") for url in urls)
+    text = render(ReportView(world.run, world.index, {}))
+    assert not re.search(r"https?://|url\(|@import", text)
+
+
+def test_pictures_decode_and_have_words(world: Any) -> None:
+    pictures = dict.fromkeys(PICTURES, picture())
+    images = parsed(world, **pictures).all("img")
+    assert len(images) == len(PICTURES)
+    for image in images:
+        assert len(image["alt"]) > 15
+        data = base64.b64decode(image["src"].partition(",")[2])
+        assert Image.open(io.BytesIO(data)).size == (90, 60)
+
+
+def test_missing_and_empty_pictures_are_left_out(world: Any) -> None:
+    page = parsed(world, mistakes=b"", samples=picture())
+    assert len(page.all("img")) == 1
+    assert "Most confident mistakes" not in page.text
+    assert "Learning curves" not in page.text
+    assert "What training sees" not in page.text
+
+
+def test_unknown_pictures_are_a_mistake_of_ours(world: Any) -> None:
+    with pytest.raises(ValueError, match="sample"):
+        ReportView(world.run, world.index, {"sample": b""})
+
+
+def test_headings_go_down_one_step_at_a_time(world: Any) -> None:
+    page = parsed(world, **dict.fromkeys(PICTURES, picture()))
+    levels = [int(tag[1]) for tag, _ in page.tags if re.fullmatch(r"h[1-6]", tag)]
+    assert levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in pairwise(levels))
+    ids = [attrs["id"] for _, attrs in page.tags if "id" in attrs]
+    assert len(ids) == len(set(ids))
+    assert {attrs["aria-labelledby"] for attrs in page.all("section")} <= set(ids)
+    assert page.all("html")[0]["lang"] == "en"
+    assert any(meta.get("name") == "viewport" for meta in page.all("meta"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"status": "interrupted"}, "Interrupted after epoch 20. The run is resumable"),
+        ({"status": "interrupted", "history": ()}, "Interrupted before the first epoch was over"),
+        ({"status": "failed"}, "Failed after epoch 20: log.txt"),
+        ({"status": "running"}, "Still running: 20 epochs"),
+        ({"history": (), "best_epoch": None, "seconds": 4.0}, "Finished, 4 s."),
+    ],
+)
+def test_the_status_is_said_in_words(world: Any, changes: dict[str, Any], words: str) -> None:
+    assert words in parsed(with_run(world, **changes)).words
+
+
+def test_an_interrupted_run_says_where_its_weights_come_from(world: Any) -> None:
+    words = parsed(with_run(world, status="interrupted", best_epoch=12)).words
+    assert "The weights come from epoch 12." in words
+
+
+def test_without_test_photos_validation_judges_and_says_so(world: Any) -> None:
+    evaluation = {k: v for k, v in world.run.evaluation.items() if k != "test"}
+    words = parsed(with_run(world, evaluation=evaluation)).words
+    assert "validation accuracy" in words
+    assert "helped to choose the model" in words
+    words = parsed(with_run(world, evaluation={"train": evaluation["train"]})).words
+    assert "has learned these very photos" in words
+
+
+def test_a_run_without_evaluation_claims_nothing(world: Any) -> None:
+    page = parsed(with_run(world, evaluation={}))
+    assert "has not been evaluated yet" in page.words
+    assert "accuracy" not in page.words.split("Data")[0]
+
+
+def test_numbers_that_are_none_are_shown_as_such(world: Any) -> None:
+    result = world.run.evaluation["test"]
+    nan = replace(result.metrics["accuracy"], value=float("nan"), low=float("nan"), high=float("nan"))
+    evaluation = {"test": replace(result, metrics={"accuracy": nan, "log_loss": nan})}
+    words = parsed(with_run(world, evaluation=evaluation)).words
+    assert "nan" not in words.split("Classes")[0]
+    assert "nothing can be said about new photos" in words
+
+
+def test_few_photos_are_admitted(world: Any) -> None:
+    accuracy = world.run.evaluation["test"].metrics["accuracy"]
+    wide = replace(accuracy, value=0.8, low=0.4, high=0.97, n=5)
+    result = replace(world.run.evaluation["test"], metrics={"accuracy": wide})
+    assert facts.in_words(result)[-1] == "The interval is wide because only 5 photos judged."
+
+
+def test_many_rejected_files_are_counted(world: Any) -> None:
+    files = tuple(Rejected(f"a/{i}.jpg", "damaged") for i in range(73))
+    words = parsed(replace(world, index=replace(world.index, rejected=files))).words
+    assert "a/49.jpg" in words
+    assert "a/50.jpg" not in words
+    assert "and 23 more" in words
+
+
+def test_a_hundred_classes_are_all_listed(make: Callable[..., Any]) -> None:
+    names = tuple(f"class-{k:03}" for k in range(100))
+    page = parsed(make(classes=names, n=1200), confusion=picture())
+    assert all(page.text.count(name) >= 2 for name in names)
+    assert not page.all("details")
+
+
+def test_the_folder_above_the_photos_is_not_named(world: Any, tmp_path: Any) -> None:
+    assert str(tmp_path) not in render_of(world)
+    assert tmp_path.name not in render_of(world)
+
+
+def test_the_report_is_written_with_its_pictures(world: Any) -> None:
+    view = ReportView(world.run, world.index, {"samples": picture(), "mistakes": b""})
+    path = write_report(view)
+    assert path == world.run.report
+    assert path.read_text(encoding="utf-8") == render(view)
+    assert [file.name for file in (world.run.folder / "plots").iterdir()] == ["samples.png"]
+    assert write_report(view) == path
+
+
+def test_without_jinja2_the_extra_is_named(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    with pytest.raises(MissingExtra, match=r"sortograph\[train\]"):
+        render_of(world)
+
+
+def test_importing_the_room_loads_nothing_heavy() -> None:
+    code = (
+        "import sys, sortograph.report, sortograph.report.page, sortograph.report.galleries,"
+        " sortograph.report.plots\n"
+        "heavy = {'matplotlib', 'jinja2', 'torch', 'pandas', 'sklearn', 'onnx'} & set(sys.modules)\n"
+        "raise SystemExit(repr(heavy) if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
