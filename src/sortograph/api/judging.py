@@ -27,7 +27,7 @@ from sortograph.records import (
 )
 
 if TYPE_CHECKING:
-    from sortograph.api.training import _Job as Job
+    from sortograph.api.job import Job
     from sortograph.training.loop import Fitted
 
 _BATCH = 32

@@ -48,7 +48,7 @@ def index(
     target = None if grid is None else _picture_file(Path(grid))
     found = cut(scan(Path(photos), classes=classes, progress=progress), plan)
     if target is not None:
-        from sortograph.report import sample_sheet
+        from sortograph.reporting import sample_sheet
 
         make_folder(target.parent)
         write_atomic(target, sample_sheet(found, lambda rows: _pixels(found, rows), plan.seed))

@@ -38,7 +38,7 @@ def predict(
 
 def prediction_grid(predictions: Sequence[Prediction], file: str | os.PathLike[str]) -> Path:
     """Draw the first 200 photos with what was predicted into a PNG. Raises StorageError."""
-    from sortograph.report import Tile, draw_sheet
+    from sortograph.reporting import Tile, draw_sheet
 
     tiles = [tile for answer in predictions[:_MOST_TILES] if (tile := _tile(answer, Tile)) is not None]
     path = Path(file)

@@ -31,7 +31,7 @@ from sortograph.records import (
 )
 
 if TYPE_CHECKING:
-    from sortograph.api.training import _Job as Job
+    from sortograph.api.job import Job
 
 NEW = "new"
 _VIEWS = 9
@@ -131,7 +131,9 @@ def _placed(index: DatasetIndex, record: RunRecord | None) -> tuple[DatasetIndex
         known = dict(zip(known_index.sha256, known_index.splits, strict=True))
     splits = tuple(known.get(content, NEW) for content in index.sha256)
     if record is None:
-        note = "a model.onnx does not say which photos it was trained on: give its run folder to tell them apart"
+        note = (
+            "a model.onnx does not say which photos it was trained on: give its run folder to tell them apart"
+        )
         return replace(index, splits=splits), (note,)
     counts = ", ".join(f"{splits.count(s)} {s}" for s in (*SPLITS, NEW) if s in splits)
     return replace(index, splits=splits), (f"photos by the split that the run had them in: {counts}",)
@@ -165,7 +167,7 @@ def report(
     photos: the folder it was trained on, to draw its sheets of photos again, too
     Raises RunError when the folder is no run, or has no model yet.
     """
-    from sortograph.report import ReportView, sample_sheet, write_report
+    from sortograph.reporting import ReportView, sample_sheet, write_report
 
     record = runs.read_run(Path(run))
     if not record.evaluation:
@@ -191,7 +193,7 @@ def report(
 
 def draw_report(job: Job, record: RunRecord, tables: list[PredictionTable]) -> Path:
     """The report of a run that has just ended."""
-    from sortograph.report import ReportView, augmented_sheet, sample_sheet, write_report
+    from sortograph.reporting import ReportView, augmented_sheet, sample_sheet, write_report
 
     def pixels(rows: NDArray[np.int64]) -> Pixels:
         return job.pixels.evaluation(job.index, rows)
@@ -209,7 +211,7 @@ def draw_report(job: Job, record: RunRecord, tables: list[PredictionTable]) -> P
 def _sheets(
     index: DatasetIndex, tables: Sequence[PredictionTable], pixels: Any, seed: int
 ) -> dict[str, bytes]:
-    from sortograph.report import mistake_sheet, prediction_sheet
+    from sortograph.reporting import mistake_sheet, prediction_sheet
 
     held_out = [table for table in tables if table.split != "train"] or list(tables)
     judged = held_out[-1]
@@ -220,7 +222,7 @@ def _sheets(
 
 
 def _plots(record: RunRecord, index: DatasetIndex) -> dict[str, bytes]:
-    from sortograph.report import confusion, curves, per_class
+    from sortograph.reporting import confusion, curves, per_class
 
     judged = next(record.evaluation[split] for split in reversed(SPLITS) if split in record.evaluation)
     return {
@@ -245,7 +247,7 @@ def _views(job: Job) -> Pixels:
 
 
 def _kept_pictures(folder: Path) -> dict[str, bytes]:
-    from sortograph.report.page import PICTURES
+    from sortograph.reporting.page import PICTURES
 
     files = {name: folder / "plots" / f"{name}.png" for name in PICTURES}
     return {name: file.read_bytes() for name, file in files.items() if file.is_file()}

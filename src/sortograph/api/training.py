@@ -9,18 +9,19 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sortograph import environment, runs
+from sortograph.api.job import Job
 from sortograph.dataset import SplitPlan, cut, scan, write_index
 from sortograph.errors import DataError, MissingExtra, RunError, UsageError
 from sortograph.files import write_atomic
 from sortograph.loading.pixels import PhotoPixels
-from sortograph.models import Plan, plan
+from sortograph.models import plan
 from sortograph.recipe import DEFAULT, Recipe, load_recipe, make_recipe, recipe_toml
 from sortograph.records import DatasetIndex, Progress, RunRecord, Said, silent
 
@@ -29,19 +30,6 @@ if TYPE_CHECKING:
     from sortograph.training.loop import Fitted
 
 _WEIGHTS = "weights.safetensors"
-
-
-@dataclass(frozen=True, slots=True)
-class _Job:
-    """One run, once its photos are known."""
-
-    recipe: Recipe
-    index: DatasetIndex
-    pixels: PhotoPixels
-    plan: Plan
-    folder: Path
-    began: float
-    progress: Progress
 
 
 def train(
@@ -89,7 +77,7 @@ def train(
     if folder is None:
         folder = runs.new_run(settings.name, None if out is None else Path(out))
     with runs.lock(folder):
-        return _run(_Job(settings, index, pixels, made, folder, began, progress), checkpoint)
+        return _run(Job(settings, index, pixels, made, folder, began, progress), checkpoint)
 
 
 def _need_torch() -> None:
@@ -151,14 +139,14 @@ def _check_labels(settings: Recipe, index: DatasetIndex) -> None:
     count = len(index.classes)
     if settings.train.labels == "binary" and count != 2:
         raise DataError(
-            f"{count} classes and labels = \"binary\"",
+            f'{count} classes and labels = "binary"',
             where=str(index.root),
             expected="two classes",
             fix="--set train.labels=int",
         )
 
 
-def _run(job: _Job, checkpoint: Checkpoint | None) -> RunRecord:
+def _run(job: Job, checkpoint: Checkpoint | None) -> RunRecord:
     record = _begin(job)
     try:
         with _interruptions() as stop:
@@ -176,7 +164,7 @@ def _run(job: _Job, checkpoint: Checkpoint | None) -> RunRecord:
         raise
 
 
-def _begin(job: _Job) -> RunRecord:
+def _begin(job: Job) -> RunRecord:
     """Everything that is known before the first step."""
     record = RunRecord(
         id=job.folder.resolve().name,
@@ -216,7 +204,7 @@ def _interruptions() -> Iterator[Callable[[], bool]]:
 
 
 def _fit(
-    job: _Job, checkpoint: Checkpoint | None, stop: Callable[[], bool]
+    job: Job, checkpoint: Checkpoint | None, stop: Callable[[], bool]
 ) -> tuple[Fitted, Mapping[str, Any]]:
     from sortograph.training.fit import fit
     from sortograph.training.loop import Task
@@ -228,7 +216,7 @@ def _fit(
     return fit(task, job.plan, checkpoint)
 
 
-def _finish(job: _Job, record: RunRecord, fitted: Fitted) -> RunRecord:
+def _finish(job: Job, record: RunRecord, fitted: Fitted) -> RunRecord:
     from safetensors.numpy import save
 
     from sortograph.api.judging import judge_and_bundle

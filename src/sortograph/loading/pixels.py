@@ -130,9 +130,7 @@ class PhotoPixels:
         """uint8 (N, factor·H, factor·W, 3)."""
         return self._get(index, rows, self._large, self.factor)
 
-    def _get(
-        self, index: DatasetIndex, rows: NDArray[np.int64], store: PixelStore, factor: float
-    ) -> Pixels:
+    def _get(self, index: DatasetIndex, rows: NDArray[np.int64], store: PixelStore, factor: float) -> Pixels:
         contents = [index.sha256[row] for row in rows]
         lacking = [row for row, content in zip(rows, contents, strict=True) if content not in store]
         if not lacking:

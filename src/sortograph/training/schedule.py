@@ -74,7 +74,9 @@ def is_over(train: Train, history: Sequence[EpochRow]) -> bool:
     if len(history) >= train.epochs:
         return True
     best = best_epoch(train, history)
-    return bool(train.early_stopping and best is not None and history[-1].epoch - best >= train.early_stopping)
+    return bool(
+        train.early_stopping and best is not None and history[-1].epoch - best >= train.early_stopping
+    )
 
 
 def _rank(train: Train, row: EpochRow) -> tuple[float, float]:

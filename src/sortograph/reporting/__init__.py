@@ -8,10 +8,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sortograph.report.galleries import augmented_sheet, mistake_sheet, prediction_sheet, sample_sheet
-    from sortograph.report.page import ReportView, render, write_report
-    from sortograph.report.plots import confusion, curves, per_class
-    from sortograph.report.sheet import Tile, draw_sheet
+    from sortograph.reporting.galleries import augmented_sheet, mistake_sheet, prediction_sheet, sample_sheet
+    from sortograph.reporting.page import ReportView, render, write_report
+    from sortograph.reporting.plots import confusion, curves, per_class
+    from sortograph.reporting.sheet import Tile, draw_sheet
 
 __all__ = [
     "ReportView",

@@ -16,8 +16,8 @@ from PIL import Image
 
 from sortograph.errors import MissingExtra
 from sortograph.records import Rejected
-from sortograph.report import ReportView, facts, render, write_report
-from sortograph.report.page import PICTURES
+from sortograph.reporting import ReportView, facts, render, write_report
+from sortograph.reporting.page import PICTURES
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -268,8 +268,8 @@ def test_without_jinja2_the_extra_is_named(world: Any, monkeypatch: pytest.Monke
 
 def test_importing_the_room_loads_nothing_heavy() -> None:
     code = (
-        "import sys, sortograph.report, sortograph.report.page, sortograph.report.galleries,"
-        " sortograph.report.plots\n"
+        "import sys, sortograph.reporting, sortograph.reporting.page, sortograph.reporting.galleries,"
+        " sortograph.reporting.plots\n"
         "heavy = {'matplotlib', 'jinja2', 'torch', 'pandas', 'sklearn', 'onnx'} & set(sys.modules)\n"
         "raise SystemExit(repr(heavy) if heavy else 0)"
     )

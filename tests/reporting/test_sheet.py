@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageColor
 
-from sortograph.report.sheet import GROUND, STYLES, Tile, draw_sheet
+from sortograph.reporting.sheet import GROUND, STYLES, Tile, draw_sheet
 
 
 def opened(png: bytes) -> np.ndarray:

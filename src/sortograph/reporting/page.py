@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from sortograph.errors import MissingExtra
 from sortograph.files import make_folder, write_atomic
 from sortograph.records import DatasetIndex, RunRecord
-from sortograph.report import facts
+from sortograph.reporting import facts
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -124,4 +124,4 @@ def _engine() -> Environment:
 
 
 def _packaged(name: str) -> str:
-    return (resources.files("sortograph.report") / "templates" / name).read_text(encoding="utf-8")
+    return (resources.files("sortograph.reporting") / "templates" / name).read_text(encoding="utf-8")

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sortograph.report import galleries
-from sortograph.report.galleries import augmented_sheet, mistake_sheet, prediction_sheet, sample_sheet
-from sortograph.report.sheet import Tile
+from sortograph.reporting import galleries
+from sortograph.reporting.galleries import augmented_sheet, mistake_sheet, prediction_sheet, sample_sheet
+from sortograph.reporting.sheet import Tile
 
 
 @pytest.fixture

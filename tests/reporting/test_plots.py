@@ -12,7 +12,7 @@ from PIL import Image
 
 from sortograph.errors import MissingExtra
 from sortograph.records import EpochRow
-from sortograph.report import plots
+from sortograph.reporting import plots
 
 
 def size(png: bytes) -> tuple[int, int]:

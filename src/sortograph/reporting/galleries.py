@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sortograph.records import DatasetIndex, PredictionTable
-from sortograph.report.sheet import Tile, draw_sheet
+from sortograph.reporting.sheet import Tile, draw_sheet
 
 Pixels = Callable[[NDArray[np.int64]], NDArray[np.uint8]]
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from sortograph.report import typeface
+from sortograph.reporting import typeface
 
 Tone = Literal["plain", "right", "wrong"]
 

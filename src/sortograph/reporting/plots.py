@@ -11,7 +11,7 @@ import numpy as np
 
 from sortograph.errors import MissingExtra
 from sortograph.records import ClassScore, EpochRow, EvaluationResult
-from sortograph.report import typeface
+from sortograph.reporting import typeface
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from sortograph.report import typeface
+from sortograph.reporting import typeface
 
 
 def drawn(text: str, size: int = 30) -> np.ndarray:

@@ -133,7 +133,7 @@ def shipped() -> Face:
     """The typeface in the package; the file stays there until the program ends."""
     stack = ExitStack()
     atexit.register(stack.close)
-    font = resources.files("sortograph.report") / "fonts" / "SortographSansKR.otf"
+    font = resources.files("sortograph.reporting") / "fonts" / "SortographSansKR.otf"
     return Face(stack.enter_context(resources.as_file(font)))
 
 
