@@ -86,7 +86,8 @@ class Model(_Section):
     filters          channels of each block
     convolutions     in each block of a "cnn"
     stem             stride of a first convolution that makes the picture smaller; 1 for none ("residual")
-    batch_norm       after each convolution
+    batch_norm       after each convolution; its momentum is the share of a new batch in the running
+                     statistics (Keras' default momentum of 0.99 is 0.01 here)
     global_pool      "none" flattens the last feature map, "average" takes its mean
     dropout          before the dense layers
     dense_dropout    after each dense layer
@@ -102,6 +103,7 @@ class Model(_Section):
     stem: Annotated[int, Field(ge=1, le=4)] = 1
     pool: Annotated[int, Field(ge=1, le=8)] = 2
     batch_norm: bool = False
+    batch_norm_momentum: Annotated[float, Field(gt=0, le=1)] = 0.01
     global_pool: Literal["none", "average"] = "none"
     dropout: Share = 0.0
     dense: tuple[Count, ...] = (512,)
@@ -303,7 +305,8 @@ def _nearest_key(place: list[str]) -> str:
     kind: type[BaseModel] = Recipe
     for part in place[:-1]:
         annotation = kind.model_fields[part].annotation
-        assert isinstance(annotation, type) and issubclass(annotation, BaseModel)
+        assert isinstance(annotation, type)
+        assert issubclass(annotation, BaseModel)
         kind = annotation
     if hint := nearest(place[-1], kind.model_fields):
         return hint

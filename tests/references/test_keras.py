@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from sortograph.export import answers_of, to_onnx
 from sortograph.models import Network, build, plan
 from sortograph.models.layers import EPSILON
-from sortograph.models.network import MOMENTUM
 from sortograph.recipe import Model, Train
 from sortograph.records import PreprocessSpec
 from sortograph.training.optim import make_optimiser, prepare_step
@@ -130,7 +129,8 @@ def test_three_steps_of_adam_lead_to_the_same_weights():
 
 def test_batch_normalisation_trains_as_that_of_keras():
     assert pytest.approx(float(recorded()["batchnorm/epsilon"])) == EPSILON
-    assert 1 - float(recorded()["batchnorm/momentum"]) == pytest.approx(MOMENTUM)
+    momentum = MODELS["batchnorm"].batch_norm_momentum
+    assert 1 - float(recorded()["batchnorm/momentum"]) == pytest.approx(momentum)
     net = network("batchnorm").train()
     with torch.no_grad():
         ours = net(pixels("batchnorm")).numpy()
@@ -140,5 +140,5 @@ def test_batch_normalisation_trains_as_that_of_keras():
     for key, expected in weights("batchnorm/trained").items():
         moved = expected - before[key]
         if key.endswith("running_var"):  # torch divides the variance of the batch by n - 1, Keras by n
-            moved += (moved + MOMENTUM * before[key]) / (counts[key[:6]] - 1)
+            moved += (moved + momentum * before[key]) / (counts[key[:6]] - 1)
         torch.testing.assert_close(state[key] - before[key], moved, rtol=1e-4, atol=1e-6)

@@ -1,4 +1,4 @@
-"""The verbs: the only place where rooms are wired together. Each verb loads what it needs when it is called."""
+"""The verbs: the only place where rooms are wired together. Each loads what it needs when it is called."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

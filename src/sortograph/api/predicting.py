@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sortograph.classify import find_photos, load
 from sortograph.errors import PhotoError
@@ -12,6 +13,9 @@ from sortograph.files import make_folder, write_atomic
 from sortograph.images.inspect import read_bytes
 from sortograph.images.preprocess import prepare
 from sortograph.records import Prediction, PreprocessSpec
+
+if TYPE_CHECKING:
+    from sortograph.reporting import Tile
 
 __all__ = ["load", "predict", "prediction_grid"]
 
@@ -38,22 +42,23 @@ def predict(
 
 def prediction_grid(predictions: Sequence[Prediction], file: str | os.PathLike[str]) -> Path:
     """Draw the first 200 photos with what was predicted into a PNG. Raises StorageError."""
-    from sortograph.reporting import Tile, draw_sheet
+    from sortograph.reporting import draw_sheet
 
-    tiles = [tile for answer in predictions[:_MOST_TILES] if (tile := _tile(answer, Tile)) is not None]
+    tiles = [tile for answer in predictions[:_MOST_TILES] if (tile := _tile(answer)) is not None]
     path = Path(file)
     make_folder(path.parent)
     write_atomic(path, draw_sheet(tiles, tile=160))
     return path
 
 
-def _tile(answer: Prediction, make: type) -> object | None:
+def _tile(answer: Prediction) -> Tile | None:
     """None for what could not be read."""
+    from sortograph.reporting import Tile
+
     if answer.label is None or answer.probability is None:
         return None
     try:
         pixels = prepare(read_bytes(Path(answer.path)), _TILE)
     except PhotoError:
         return None
-    tile: object = make(pixels, f"{answer.label} {100 * answer.probability:.0f} %")
-    return tile
+    return Tile(pixels, f"{answer.label} {100 * answer.probability:.0f} %")

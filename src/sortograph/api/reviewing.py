@@ -83,6 +83,7 @@ def evaluate(
     began, place = time.monotonic(), Path(model)
     record = runs.read_run(place) if place.is_dir() else None
     file = bundle_file(place)
+    notes: tuple[str, ...]
     if photos is None:
         if record is None:
             raise DataError("no photos to judge the model on", fix=f"sortograph evaluate {place} PHOTOS")

@@ -44,7 +44,8 @@ warnings.filterwarnings("ignore", module=r"PIL\..*")
 
 def contract() -> str:
     """Names everything that decides which pixels the same bytes give, for cache keys."""
-    return f"{DECODE_CONTRACT}-pillow{PIL.__version__}-jpeg{features.version('jpg')}"
+    jpeg = features.version_feature("libjpeg_turbo") or features.version("jpg")
+    return f"{DECODE_CONTRACT}-pillow{PIL.__version__}-jpeg{jpeg}"
 
 
 def decode(data: bytes, at_least: tuple[int, int] | None = None) -> NDArray[np.uint8]:

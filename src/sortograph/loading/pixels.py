@@ -1,7 +1,7 @@
-"""The pixels of a run: each photo decoded once, in the same pass that indexes it, then read from the cache.
+"""The pixels of a run: each photo decoded once, while it is indexed, then read from the cache.
 
-Photos are kept at the size of the model, byte for byte what `predict` makes of them; and, where training zooms
-in, also larger by that zoom, so that zoomed views do not upsample.
+Photos are kept at the size of the model, byte for byte what `predict` makes of them; and, where training
+zooms in, also larger by that zoom, so that zoomed views do not upsample.
 """
 
 from __future__ import annotations
@@ -104,8 +104,8 @@ class PhotoPixels:
             self._keeps = False
             self._progress(
                 Said(
-                    f"the pixel cache is full ({places.limit(self._folder) / 1e9:.1f} GB): the other photos are "
-                    "decoded again in every epoch, which is slower. SORTOGRAPH_CACHE chooses another place",
+                    f"the pixel cache is full ({places.limit(self._folder) / 1e9:.1f} GB): the other photos "
+                    "are decoded again in every epoch, slowly. SORTOGRAPH_CACHE chooses another place",
                     warning=True,
                 )
             )

@@ -52,10 +52,14 @@ class Conv:
 
 @dataclass(frozen=True, slots=True)
 class BatchNorm:
-    """Batch normalisation over each channel (Ioffe & Szegedy 2015, arXiv:1502.03167)."""
+    """Batch normalisation over each channel (Ioffe & Szegedy 2015, arXiv:1502.03167).
+
+    momentum: share of the new batch in the running statistics; Keras calls 0.01 a momentum of 0.99
+    """
 
     name: str
     channels: int
+    momentum: float = 0.01
 
     def output(self, shape: Shape) -> Shape:
         return shape

@@ -27,8 +27,6 @@ from sortograph.models.layers import (
 from sortograph.models.plan import OUTPUT, Plan
 from sortograph.records import PreprocessSpec
 
-MOMENTUM = 0.01  # share of the new batch in the running statistics, which Keras calls momentum 0.99
-
 
 class Network(nn.Module):
     """The layers of a plan, with normalisation of the pixels in front.
@@ -150,7 +148,7 @@ def _module(layer: Layer) -> tuple[str, nn.Module] | None:
             )
             return layer.name, module.to_empty(device="cpu")
         case BatchNorm():
-            return layer.name, nn.BatchNorm2d(layer.channels, eps=EPSILON, momentum=MOMENTUM)
+            return layer.name, nn.BatchNorm2d(layer.channels, eps=EPSILON, momentum=layer.momentum)
         case Dense():
             return layer.name, nn.Linear(layer.inputs, layer.units, device="meta").to_empty(device="cpu")
     return None

@@ -172,7 +172,7 @@ def _has_bias(model: Model) -> bool:
 
 
 def _norm(model: Model, name: str, channels: int) -> list[Layer]:
-    return [BatchNorm(name, channels)] if model.batch_norm else []
+    return [BatchNorm(name, channels, model.batch_norm_momentum)] if model.batch_norm else []
 
 
 def _activated(model: Model, name: str, channels: int) -> list[Layer]:

@@ -101,7 +101,7 @@ class DatasetIndex:
     @property
     def fingerprint(self) -> str:
         """Changes when a class, a path, a content, a label or a split does."""
-        digest = hashlib.sha256("\0".join(self.classes).encode())
+        digest = hashlib.sha256("\0".join(self.classes).encode("utf-8", "surrogateescape"))
         rows = zip(self.paths, self.sha256, self.labels.tolist(), self.splits, strict=True)
         for path, content, label, split in rows:
             digest.update(f"\n{path}\0{content}\0{label}\0{split}".encode("utf-8", "surrogateescape"))

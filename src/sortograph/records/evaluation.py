@@ -15,7 +15,7 @@ class Estimate:
     """A value with the interval [low, high] at `level`, from `n` photos by `method`.
 
     >>> str(Estimate(0.953, 0.921, 0.973, 0.95, 337, "wilson"))
-    '95.3 % [92.1, 97.3], n = 337'
+    '0.953 [0.921, 0.973], n = 337'
     """
 
     value: float
@@ -26,8 +26,7 @@ class Estimate:
     method: str
 
     def __str__(self) -> str:
-        interval = f"[{100 * self.low:.1f}, {100 * self.high:.1f}]"
-        return f"{100 * self.value:.1f} % {interval}, n = {self.n}"
+        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}], n = {self.n}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ class EpochRow:
     """One epoch. Training figures are running means over augmented batches; validation figures are clean.
 
     Losses are mean natural-log cross-entropies per photo; accuracies are 0–1; None without validation.
-    `gradient_norms` holds the mean L2 norm per layer, before clipping.
+    `gradient_norms` holds the L2 norm per layer before clipping, its mean over every eighth step.
     """
 
     epoch: int

@@ -151,7 +151,7 @@ class Trainer:
             raise GateError(
                 f"the loss is {loss} at epoch {self.epoch}, step {batch.step + 1}",
                 expected="a finite number",
-                fix=f"--set train.learning_rate={self.train.learning_rate / 10:g}, or --set train.clip_norm=1",
+                fix=f"--set train.learning_rate={self.train.learning_rate / 10:g} or --set train.clip_norm=1",
             )
         count, sums = len(batch.labels), self.sums
         self.sums = replace(

@@ -80,7 +80,8 @@ def is_over(train: Train, history: Sequence[EpochRow]) -> bool:
 
 
 def _rank(train: Train, row: EpochRow) -> tuple[float, float]:
-    assert row.validation_loss is not None and row.validation_accuracy is not None
+    assert row.validation_loss is not None
+    assert row.validation_accuracy is not None
     if train.monitor == "validation_loss":
         return row.validation_loss, 0.0
     return -row.validation_accuracy, row.validation_loss
