@@ -184,7 +184,7 @@ def test_headings_go_down_one_step_at_a_time(world: Any) -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"status": "interrupted"}, "Interrupted after epoch 20. The run is resumable"),
+        ({"status": "interrupted"}, "Interrupted after epoch 20. It goes on from its last checkpoint with:"),
         ({"status": "interrupted", "history": ()}, "Interrupted before the first epoch was over"),
         ({"status": "failed"}, "Failed after epoch 20: log.txt"),
         ({"status": "running"}, "Still running: 20 epochs"),

@@ -17,6 +17,7 @@ import numpy as np
 
 from sortograph import environment, runs
 from sortograph.api.job import Job
+from sortograph.api.log import Log
 from sortograph.dataset import SplitPlan, cut, scan, write_index
 from sortograph.errors import DataError, MissingExtra, RunError, UsageError
 from sortograph.files import write_atomic
@@ -54,7 +55,7 @@ def train(
     Ctrl-C stops at the next step: the best weights so far are judged and written, and the record's status
     is "interrupted". Raises RecipeError, DataError, RunError, StorageError, GateError, MissingExtra.
     """
-    began = time.monotonic()
+    began, log = time.monotonic(), Log(progress)
     _need_torch()
     folder = None if resume is None else Path(resume)
     checkpoint = None
@@ -65,7 +66,7 @@ def train(
     else:
         settings, checkpoint = _resumed(folder, bool(overrides or out or classes or seed is not None))
     _check_place(Path(photos), None if out is None else Path(out))
-    index, pixels = _read(Path(photos), settings, progress)
+    index, pixels = _read(Path(photos), settings, log)
     made = plan(settings.model, pixels.spec.size, len(index.classes))
     if checkpoint is not None and checkpoint.fingerprint != index.fingerprint:
         raise RunError(
@@ -77,7 +78,12 @@ def train(
     if folder is None:
         folder = runs.new_run(settings.name, None if out is None else Path(out))
     with runs.lock(folder):
-        return _run(Job(settings, index, pixels, made, folder, began, progress), checkpoint)
+        log.begin(folder / "log.txt")
+        try:
+            return _run(Job(settings, index, pixels, made, folder, began, log), checkpoint)
+        except Exception as error:
+            log.failed(error)
+            raise
 
 
 def _need_torch() -> None:

@@ -148,7 +148,8 @@ def status(run: RunRecord) -> str:
         return f"Finished{epochs}, {duration(run.seconds)}.{weights}"
     if run.status == "interrupted":
         where = f"after epoch {done}" if count else "before the first epoch was over"
-        return f"Interrupted {where}. The run is resumable: it can go on from its last checkpoint.{weights}"
+        again = f"sortograph train PHOTOS --resume {run.folder.name}"
+        return f"Interrupted {where}. It goes on from its last checkpoint with: {again}.{weights}"
     if run.status == "failed":
         return f"Failed after epoch {done}: log.txt in the run folder tells why.{weights}"
     return f"Still running: {done} epochs are done so far.{weights}"
