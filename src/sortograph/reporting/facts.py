@@ -83,7 +83,7 @@ def metric_rows(run: RunRecord) -> list[MetricRow]:
     results = splits(run)
     names = dict.fromkeys(name for result in results for name in result.metrics)
     ordered = sorted(names, key=lambda name: _ORDER.index(name) if name in _ORDER else len(_ORDER))
-    gaps = {key: gap for result in results for key, gap in result.gaps.items()}
+    gaps = {key: gap for result in results for key, gap in result.gaps.items() if _is_forward(key)}
     return [
         MetricRow(
             name=_RATES.get(name, name.replace("_", " ")),
@@ -99,6 +99,16 @@ def _cell(name: str, estimate: Estimate | None) -> Cell | None:
     if estimate is None:
         return None
     return rate(estimate) if name in _RATES else number(estimate)
+
+
+def _is_forward(key: str) -> bool:
+    """Each pair of splits once, in their order.
+
+    >>> _is_forward("accuracy: train - test"), _is_forward("accuracy: test - train")
+    (True, False)
+    """
+    pair = key.partition(": ")[2].split(" - ")
+    return pair == sorted(pair, key=_ORDERED_SPLITS.index)
 
 
 def _gap(name: str, key: str, gap: float) -> str:
