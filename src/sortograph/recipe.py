@@ -12,7 +12,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 
 from sortograph.errors import RecipeError, nearest
 from sortograph.records import PreprocessSpec
@@ -23,6 +23,7 @@ _MOST_SIDE = 2048
 Share = Annotated[float, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=1, le=65_536)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Side = Annotated[int, Field(ge=8, le=_MOST_SIDE)]
 Triple = tuple[float, float, float]
 
 
@@ -50,10 +51,20 @@ class Split(_Section):
         return self
 
 
+def _kind_of_size(value: Any) -> str:
+    return "sides" if isinstance(value, list | tuple) else "side"
+
+
+# The tags choose one branch: without them, each mistake would be told once for each branch.
+Size = Annotated[
+    Annotated[Side, Tag("side")] | Annotated[tuple[Side, Side], Tag("sides")], Discriminator(_kind_of_size)
+]
+
+
 class Pixels(_Section):
     """size: side in pixels, or [height, width]. What follows is the arithmetic inside the model."""
 
-    size: Annotated[int, Field(ge=8, le=_MOST_SIDE)] | tuple[int, int] = 180
+    size: Size = 180
     resize: Literal["squash", "crop", "pad"] = "squash"
     interpolation: Literal["bilinear", "bicubic", "lanczos", "box", "nearest"] = "bilinear"
     value_range: tuple[float, float] = (0.0, 1.0)
@@ -63,6 +74,9 @@ class Pixels(_Section):
     @model_validator(mode="after")
     def _is_possible(self) -> Pixels:
         self.spec()
+        low, high = self.value_range
+        if not low < high:
+            raise ValueError("value_range must rise, as in [0.0, 1.0]")
         return self
 
     def spec(self) -> PreprocessSpec:
@@ -205,8 +219,8 @@ def load_recipe(name: str = DEFAULT, overrides: Sequence[str] = (), seed: int | 
     data = _parse(recipe_text(name), name)
     data.setdefault("name", Path(name).stem)
     mistakes = [mistake for text in overrides if (mistake := _override(data, text))]
-    if seed is not None:
-        data.setdefault("train", {})["seed"] = seed
+    if seed is not None and (mistake := _override(data, f"train.seed={seed}")):
+        mistakes.append(mistake)
     return make_recipe(data, name, mistakes)
 
 
@@ -261,7 +275,7 @@ def recipe_toml(recipe: Recipe) -> str:
 def _parse(text: str, where: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise RecipeError(f"not valid TOML ({error})", where=where) from None
 
 
@@ -283,14 +297,15 @@ def _override(data: dict[str, Any], text: str) -> str:
 def _value(text: str) -> Any:
     """What TOML reads in it; plain words are text."""
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        data = tomllib.loads(f"value = {text}")
+    except (tomllib.TOMLDecodeError, RecursionError):
         return text
+    return data["value"] if len(data) == 1 else text
 
 
 def _explained(detail: dict[str, Any]) -> str:
     place = [str(part) for part in detail["loc"] if not str(part).startswith(("function-", "constrained-"))]
-    where = ".".join(part for part in place if part not in ("int", "tuple[int, int]"))
+    where = ".".join(part for part in place if part not in ("side", "sides"))
     if detail["type"] == "extra_forbidden":
         return f"unknown key {where}{_nearest_key(place)}"
     message = detail["msg"].removeprefix("Value error, ")

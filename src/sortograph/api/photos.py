@@ -45,7 +45,7 @@ def index(
         validation=defaults.validation if validation is None else validation,
         test=defaults.test if test is None else test,
     )
-    target = None if grid is None else _picture_file(Path(grid))
+    target = None if grid is None else picture_file(Path(grid))
     found = cut(scan(Path(photos), classes=classes, progress=progress), plan)
     if target is not None:
         from sortograph.reporting import sample_sheet
@@ -55,8 +55,23 @@ def index(
     return found
 
 
-def _picture_file(path: Path) -> Path:
-    """Refuses to write over anything but a picture of the same kind."""
+def check_place(photos: Path, place: Path) -> None:
+    """Nothing is ever written among the user's photos: the next scan would take it for photos.
+
+    Raises UsageError.
+    """
+    root, resolved = photos.resolve(), place.resolve()
+    if photos.is_dir() and (resolved == root or root in resolved.parents):
+        raise UsageError(
+            "what is written would lie among the photos",
+            where=str(place),
+            expected="a place outside of the folder of photos",
+            fix="choose another place with --out, or change to another folder",
+        )
+
+
+def picture_file(path: Path) -> Path:
+    """Refuses to write over anything but a picture of the same kind. Raises UsageError, StorageError."""
     if path.suffix.lower() != ".png":
         raise UsageError(f"a grid named {path.name!r}", expected="a file name that ends in .png")
     if path.exists() and not (path.is_file() and path.read_bytes()[:4] == _PNG):

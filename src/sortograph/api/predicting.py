@@ -41,11 +41,15 @@ def predict(
 
 
 def prediction_grid(predictions: Sequence[Prediction], file: str | os.PathLike[str]) -> Path:
-    """Draw the first 200 photos with what was predicted into a PNG. Raises StorageError."""
+    """Draw the first 200 photos with what was predicted into a PNG.
+
+    Raises UsageError for another suffix, StorageError where it would write over anything but a PNG.
+    """
+    from sortograph.api.photos import picture_file
     from sortograph.reporting import draw_sheet
 
     tiles = [tile for answer in predictions[:_MOST_TILES] if (tile := _tile(answer)) is not None]
-    path = Path(file)
+    path = picture_file(Path(file))
     make_folder(path.parent)
     write_atomic(path, draw_sheet(tiles, tile=160))
     return path

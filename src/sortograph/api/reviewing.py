@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from sortograph import runs
 from sortograph.api.judging import predict_split
+from sortograph.api.photos import check_place
 from sortograph.bundle.runtime import Bundle, bundle_file, open_bundle
 from sortograph.dataset import scan
 from sortograph.errors import DataError, RunError, nearest
@@ -78,12 +79,15 @@ def evaluate(
     trained on are judged apart from those that it never saw.
     out: a folder, new or empty, for evaluation.json and predictions.csv
 
-    Raises DataError when the photos have classes that the model does not know, or no labels.
+    Raises DataError when the photos have classes that the model does not know, or no labels; UsageError
+    when `out` lies among them.
     """
     began, place = time.monotonic(), Path(model)
     record = runs.read_run(place) if place.is_dir() else None
     file = bundle_file(place)
     notes: tuple[str, ...]
+    if photos is not None and out is not None:
+        check_place(Path(photos), Path(out))
     if photos is None:
         if record is None:
             raise DataError("no photos to judge the model on", fix=f"sortograph evaluate {place} PHOTOS")

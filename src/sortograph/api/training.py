@@ -18,6 +18,7 @@ import numpy as np
 from sortograph import environment, runs
 from sortograph.api.job import Job
 from sortograph.api.log import Log
+from sortograph.api.photos import check_place
 from sortograph.dataset import SplitPlan, cut, scan, write_index
 from sortograph.errors import DataError, MissingExtra, RunError, UsageError
 from sortograph.files import write_atomic
@@ -65,7 +66,9 @@ def train(
             settings = settings.model_copy(update={"data": type(settings.data)(classes=tuple(classes))})
     else:
         settings, checkpoint = _resumed(folder, bool(overrides or out or classes or seed is not None))
-    _check_place(Path(photos), None if out is None else Path(out))
+        for damaged in checkpoint.passed_over:
+            log(Said(f"a checkpoint is passed over: {damaged}", warning=True))
+    check_place(Path(photos), folder or Path("runs" if out is None else out))
     index, pixels = _read(Path(photos), settings, log)
     made = plan(settings.model, pixels.spec.size, len(index.classes))
     if checkpoint is not None and checkpoint.fingerprint != index.fingerprint:
@@ -108,20 +111,6 @@ def _resumed(folder: Path, changed: bool) -> tuple[Recipe, Checkpoint]:
 
     checkpoint = read_checkpoint(folder / "checkpoints")
     return make_recipe(checkpoint.recipe, str(folder)), checkpoint
-
-
-def _check_place(photos: Path, out: Path | None) -> None:
-    """Nothing is ever written among the user's photos: the next scan would take it for photos."""
-    place = (Path("runs") if out is None else out).resolve()
-    root = (photos if photos.is_dir() else photos.parent).resolve()
-    inside = place == root or root in place.parents
-    if photos.is_dir() and inside:
-        raise UsageError(
-            "the run folder would lie among the photos",
-            where=str(place),
-            expected="a place outside of the folder of photos",
-            fix="choose another place with --out, or change to another folder",
-        )
 
 
 def _read(photos: Path, settings: Recipe, progress: Progress) -> tuple[DatasetIndex, PhotoPixels]:

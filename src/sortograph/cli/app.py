@@ -24,7 +24,8 @@ Version = Annotated[
 def run(arguments: list[str]) -> int:
     """Parse, then run the command; its exit code. Raises UsageError for what cannot be parsed."""
     try:
-        result = app()(arguments, prog_name=words.PROGRAM, standalone_mode=False)
+        with streams.written():  # Typer prints its help itself
+            result = app()(arguments, prog_name=words.PROGRAM, standalone_mode=False)
     except Exception as error:
         if not hasattr(error, "format_message"):
             raise
@@ -34,7 +35,8 @@ def run(arguments: list[str]) -> int:
 
 def app() -> typer.Typer:
     made = typer.Typer(
-        help="From a folder of labelled photos to an image classifier.",
+        epilog=words.START,
+        context_settings={"help_option_names": ["-h", "--help"]},
         rich_markup_mode=None,  # plain help comes in half the time
         pretty_exceptions_enable=False,
         add_completion=False,
@@ -74,4 +76,18 @@ def _usage(error: Any) -> UsageError:
     """Typer's complaint in our shape."""
     context = getattr(error, "ctx", None)
     command = context.command_path if context else words.PROGRAM
-    return UsageError(error.format_message().rstrip("."), fix=f"{command} --help")
+    setting = _setting(getattr(error, "option_name", ""))
+    return UsageError(
+        error.format_message().rstrip("."),
+        expected=f"--set {setting}=VALUE, as it is a value of the recipe" if setting else "",
+        fix=f"{command} --help",
+    )
+
+
+def _setting(option: str) -> str:
+    """The key of a recipe that is meant by an option which does not exist: --epochs → train.epochs."""
+    from sortograph.recipe import Recipe
+
+    name = option.removeprefix("--").replace("-", "_")
+    sections = ((key, value) for key, value in Recipe().to_dict().items() if isinstance(value, dict))
+    return next((f"{section}.{name}" for section, values in sections if name in values), "")

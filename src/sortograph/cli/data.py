@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sortograph.cli import draw, options, streams, tables
+from sortograph.cli import draw, options, streams, tables, words
 from sortograph.errors import UsageError
 
 if TYPE_CHECKING:
     from sortograph.records import DatasetIndex
 
 _SHOWN = 10
-Share = Annotated[float | None, typer.Option(min=0, max=1, metavar="SHARE", help="Of all photos, 0 to 1.")]
+Share = Annotated[float | None, typer.Option(min=0, max=1, metavar="SHARE", help=words.SHARE)]
 Grid = Annotated[
     Path | None,
     typer.Option(
@@ -55,6 +55,7 @@ def index(
         streams.out_json(as_json(found, place))
     else:
         _show(found, place, verbose)
+        tables.facts([("next", tables.command(words.PROGRAM, "train", photos))])
     return 0
 
 

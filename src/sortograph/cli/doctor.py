@@ -10,14 +10,14 @@ import typer
 
 from sortograph.cli import options, streams, tables, words
 
-Model = Annotated[Path | None, typer.Argument(metavar="[MODEL]", help=words.MODEL, show_default=False)]
+Model = Annotated[Path | None, typer.Argument(metavar="MODEL", help=words.MODEL, show_default=False)]
 
 
 def doctor(
     model: Model = None,
     json: options.Json = False,
     _quiet: options.Quiet = False,
-    _verbose: options.Verbose = False,
+    verbose: options.Verbose = False,
     _debug: options.Debug = False,
 ) -> int:
     """Tell what is installed. With a model, whether it answers as it should."""
@@ -27,8 +27,38 @@ def doctor(
     if json:
         streams.out_json(found)
     else:
-        tables.facts(list(_lines("", found)))
+        tables.facts(list(_lines("", found) if verbose else _told(found)))
     return 0
+
+
+def _told(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What a person wants to know."""
+    about, pixels = found["environment"], found["caches"]["pixels"]
+    system = about["platform"]
+    yield words.PROGRAM, found["version"]
+    yield "runs on", f"Python {about['python']}, {system['system']} {system['machine']}, {about['cpus']} CPUs"
+    yield "trains on", found["device"]
+    yield "with", ", ".join(f"{name} {version}" for name, version in about["packages"].items())
+    yield "pixel cache", f"{_size(pixels['bytes'])} of at most {_size(pixels['limit'])}"
+    for extra, installed in found["extras"].items():
+        told = "installed" if installed else f'not installed: pip install "{words.PROGRAM}[{extra}]"'
+        yield f"extra {extra}", told
+    if "model" in found:
+        model = found["model"]
+        height, width = model["size"]
+        difference = model["largest_difference_of_a_logit"]
+        yield "model", f"intact, SHA-256 {model['sha256']}, made with {model['made_with'] or 'unknown'}"
+        yield "classes", ", ".join(model["classes"])
+        yield "sees photos as", f"{width}×{height} pixels"
+        yield "answers", f"as where it was made (logits differ by {difference:.1g} at most)"
+
+
+def _size(count: float) -> str:
+    """
+    >>> _size(0), _size(13_737_338_470)
+    ('0.0 MB', '13.7 GB')
+    """
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
 
 
 def _lines(name: str, value: Any) -> Iterator[tuple[str, str]]:

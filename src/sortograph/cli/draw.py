@@ -35,6 +35,8 @@ class _View(Protocol):
 
     def step(self, step: Step) -> None: ...
 
+    def clear(self) -> None: ...
+
     def close(self) -> None: ...
 
 
@@ -62,6 +64,7 @@ class _Teller:
             self._view.line(f"{step.task}: {step.done} {step.unit}")
 
     def _epoch(self, event: EpochDone) -> None:
+        self._view.clear()
         for header in () if self._headed else _HEADERS:
             self._view.line(_aligned(header))
         self._headed = True
@@ -77,19 +80,22 @@ class _Lines:
     def step(self, step: Step) -> None:
         """Its end is a line."""
 
+    def clear(self) -> None:
+        """Nothing is drawn."""
+
     def close(self) -> None:
         """Nothing is open."""
 
 
 class _Bars:
-    """A terminal: one bar for each task under way, lines above them. Drawn from the first bar on."""
+    """A terminal: a bar for the task under way, lines above it. Drawn from the first step on."""
 
     def __init__(self) -> None:
         from rich.console import Console
 
         self._console = Console(stderr=True)
         self._bars: Any = None
-        self._tasks: dict[str, Any] = {}
+        self._task = ""
 
     def line(self, text: str) -> None:
         from rich.text import Text
@@ -97,16 +103,23 @@ class _Bars:
         self._console.print(Text(streams.safe(text)), soft_wrap=True)
 
     def step(self, step: Step) -> None:
+        if step.done >= step.total or step.task != self._task:  # a task ends where the next one begins
+            self.clear()
         if step.done >= step.total:
-            if step.task in self._tasks:
-                self._bars.remove_task(self._tasks.pop(step.task))
             return
-        if self._bars is None:
-            self._bars = _started(self._console)
-        if step.task not in self._tasks:
-            self._tasks[step.task] = self._bars.add_task(streams.safe(step.task), unit=step.unit, left="")
         left = "" if step.seconds_left is None else tables.clock(step.seconds_left) + " left"
-        self._bars.update(self._tasks[step.task], completed=step.done, total=step.total, left=left)
+        now = {"completed": step.done, "total": step.total, "left": left}
+        if self._task:
+            self._bars.update(self._bars.task_ids[0], **now)
+            return
+        self._bars = self._bars or _started(self._console)
+        self._bars.add_task(streams.safe(step.task), unit=step.unit, **now)
+        self._task = step.task
+
+    def clear(self) -> None:
+        if self._task:
+            self._bars.remove_task(self._bars.task_ids[0])
+            self._task = ""
 
     def close(self) -> None:
         if self._bars is not None:

@@ -23,14 +23,13 @@ def guarded(work: Callable[[], int], *, debug: bool = False) -> int:
     except BrokenPipeError:
         streams.abandon()
         return UNREAD
-    except SystemExit as end:  # argparse, after --help
-        return int(end.code or 0)
     except KeyboardInterrupt:
         streams.note("interrupted")
         return INTERRUPTED
     except SortographError as error:
         _show_trace(debug)
-        streams.note(streams.safe(str(error), keep="\n"))
+        stopped = error.exit_code == INTERRUPTED
+        streams.note(streams.safe(str(error) if stopped else f"error: {error}", keep="\n"))
         return error.exit_code
     except Exception as error:
         _show_trace(debug)
@@ -42,7 +41,7 @@ def guarded(work: Callable[[], int], *, debug: bool = False) -> int:
 def _bug(error: Exception) -> str:
     words = str(error).splitlines()
     what = f"{type(error).__name__}: {words[0]}" if words else type(error).__name__
-    return streams.safe(f"a bug in sortograph ({what}); details are in {_log(error)}")
+    return streams.safe(f"error: a bug in sortograph ({what}); details are in {_log(error)}")
 
 
 def _log(error: Exception) -> str:

@@ -11,7 +11,7 @@ from sortograph.cli import draw, options, results, streams
 
 MorePhotos = Annotated[
     Path | None,
-    typer.Argument(metavar="[PHOTOS]", help="Labelled photos, else those of the run.", show_default=False),
+    typer.Argument(metavar="PHOTOS", help="Labelled photos, else those of the run.", show_default=False),
 ]
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.", show_default=False)]
 PhotosOf = Annotated[

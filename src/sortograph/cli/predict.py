@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 from typing import NoReturn
@@ -22,15 +22,19 @@ _STDOUT = "-"
 
 def run(arguments: list[str]) -> int:
     """Parse and predict. 0 when every photo could be read, 6 when some could not; DataError when none."""
-    options = _parse(arguments)
+    try:
+        options = _parse(arguments)
+    except SystemExit:  # after --help
+        return 0
     classifier = load(options.model)
     if options.verbose:
         _describe(classifier)
-    answers = classifier.predict_many(find_photos(options.inputs), top_k=_top_k(options))
     keepers = [keeper for keeper in (_csv_file(options), _grid(options)) if keeper]
     total, failed = 0, 0
-    shower = _shower(options, classifier)
-    for answer in answers:
+    columns = _Columns(classifier.classes)
+    shower = _shower(options, columns)
+    photos = columns.widened(find_photos(options.inputs))
+    for answer in classifier.predict_many(photos, top_k=_top_k(options)):
         total, failed = total + 1, failed + (answer.error is not None)
         for take in (shower, *(keeper.take for keeper in keepers)):
             take(answer)
@@ -57,6 +61,9 @@ class _Parser(argparse.ArgumentParser):
         typed = next((word for word in message.split() if word.startswith("--") and word not in known), "")
         hint = nearest(typed.partition("=")[0], known) if typed else ""
         raise UsageError(message + hint, fix=f"{COMMAND} --help")
+
+    def _print_message(self, message: str, _file: object = None) -> None:
+        streams.out(message.rstrip("\n"))
 
 
 def _parser() -> _Parser:
@@ -114,27 +121,32 @@ def _describe(classifier: Classifier) -> None:
     streams.note(f"photos as {width_}×{height}, temperature {manifest.temperature:g}")
 
 
-def _shower(options: argparse.Namespace, classifier: Classifier) -> Callable[[Prediction], None]:
+def _shower(options: argparse.Namespace, columns: _Columns) -> Callable[[Prediction], None]:
     """What prints one answer on stdout."""
     if options.json:
         return lambda answer: streams.out_json(answer.to_json())
     if options.csv == _STDOUT:
         header = _csv_header(_top_k(options))
-        streams.out(_csv_lines([header]))
-        return lambda answer: streams.out(_csv_lines([_csv_row(answer, len(header))]))
-    return _Columns(classifier.classes, options.inputs).show
+        _out_csv(header)
+        return lambda answer: _out_csv(_csv_row(answer, len(header)))
+    return columns.show
 
 
 class _Columns:
     """Path, label, probability, aligned as far as can be told before all photos are known."""
 
-    def __init__(self, classes: Iterable[str], inputs: Iterable[str]) -> None:
-        self._path = max(width(streams.safe(name)) for name in inputs)
+    def __init__(self, classes: Iterable[str]) -> None:
+        self._path = 0
         self._label = max(width(streams.safe(name)) for name in classes)
+
+    def widened(self, photos: Iterable[Path]) -> Iterator[Path]:
+        """The photos again; the model takes them some batches ahead of its answers."""
+        for photo in photos:
+            self._path = max(self._path, width(streams.safe(str(photo))))
+            yield photo
 
     def show(self, answer: Prediction) -> None:
         path = streams.safe(answer.path)
-        self._path = max(self._path, width(path))
         streams.out(f"{padded(path, self._path)}  {streams.safe(self._told(answer))}")
 
     def _told(self, answer: Prediction) -> str:
@@ -163,19 +175,25 @@ def _csv_row(answer: Prediction, columns: int) -> tuple[object, ...]:
     return (*row, *[""] * (columns - len(row)))
 
 
-def _csv_lines(rows: Iterable[tuple[object, ...]]) -> str:
+def _out_csv(row: tuple[object, ...]) -> None:
+    import sys
+
     from sortograph.files import csv_text
 
-    return csv_text(("-",), rows).partition("\n")[2].rstrip("\n")
+    line = csv_text(("-",), [row]).partition("\n")[2].removesuffix("\n")
+    streams.out(streams.safe(line, keep="\n") if streams.draws(sys.stdout) else line)
 
 
 class _CsvFile:
     """The answers in a file of their own, written when all are known."""
 
     def __init__(self, place: Path, top_k: int) -> None:
+        from sortograph.files import make_folder
+
         self._place, self._header = place, _csv_header(top_k)
         self._rows: list[tuple[object, ...]] = []
         _refuse_foreign(place)
+        make_folder(place.parent)
 
     def take(self, answer: Prediction) -> None:
         self._rows.append(_csv_row(answer, len(self._header)))
@@ -191,7 +209,13 @@ class _CsvFile:
 class _Grid:
     """The photos with their answers, drawn when all are known."""
 
-    def __init__(self, place: Path) -> None:
+    def __init__(self, place: Path, inputs: Iterable[str]) -> None:
+        from sortograph.api.photos import picture_file
+
+        if picture_file(place).exists() and _is_among(place, inputs):  # which `--grid *.png` would ask for
+            raise StorageError(
+                "a picture of this name lies among the photos", where=str(place), fix="choose another name"
+            )
         self._place = place
         self._answers: list[Prediction] = []
 
@@ -211,7 +235,16 @@ def _csv_file(options: argparse.Namespace) -> _CsvFile | None:
 
 
 def _grid(options: argparse.Namespace) -> _Grid | None:
-    return None if options.grid is None else _Grid(options.grid)
+    return None if options.grid is None else _Grid(options.grid, options.inputs)
+
+
+def _is_among(place: Path, inputs: Iterable[str]) -> bool:
+    """Whether it lies in or below a folder that was given, or beside a photo that was."""
+    folder = place.resolve().parent
+    given = [Path(name).resolve() for name in inputs]
+    return any(
+        path in (folder, *folder.parents) if path.is_dir() else path.parent == folder for path in given
+    )
 
 
 def _refuse_foreign(place: Path) -> None:

@@ -31,13 +31,16 @@ def prepare() -> None:
 
 def out(text: str = "") -> None:
     """One result on stdout. Raises StorageError where it cannot be written, BrokenPipeError unread."""
-    with _written():
+    with written():
         print(text, flush=True)
 
 
 def note(text: str) -> None:
-    """One line for the person on stderr."""
-    print(text, file=sys.stderr, flush=True)
+    """One line for the person on stderr. Where it cannot be written the work goes on without it."""
+    try:
+        print(text, file=sys.stderr, flush=True)
+    except (OSError, ValueError):
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
 
 
 def out_json(data: Any) -> None:
@@ -50,7 +53,9 @@ def json_text(data: Any, *, escape: bool = False) -> str:
     >>> json_text({"a": float("nan"), "새": 1}), json_text("새", escape=True)
     ('{"a": null, "새": 1}', '"\\\\uc0c8"')
     """
-    return json.dumps(_finite(data), ensure_ascii=escape, allow_nan=False)
+    text = json.dumps(_finite(data), ensure_ascii=escape, allow_nan=False)
+    # Only inside of strings, where JSON's own escapes say the same.
+    return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def safe(text: str, keep: str = "") -> str:
@@ -69,7 +74,7 @@ def draws(stream: TextIO) -> bool:
 
 def finish() -> None:
     """Write what is left, while errors can still be told."""
-    with _written():
+    with written():
         sys.stdout.flush()
 
 
@@ -82,7 +87,8 @@ def abandon() -> None:
 
 
 @contextmanager
-def _written() -> Iterator[None]:
+def written() -> Iterator[None]:
+    """Turns what goes wrong on stdout into a StorageError; BrokenPipeError passes."""
     try:
         yield
     except BrokenPipeError:

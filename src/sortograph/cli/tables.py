@@ -6,6 +6,7 @@ import sys
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from sortograph.cli import streams
 
@@ -84,8 +85,12 @@ def clock(seconds: float) -> str:
 
 
 def command(*words: object) -> str:
-    """What to type, quoted for the shell of this system."""
-    texts = [str(word) for word in words]
+    """What to type, quoted for the shell of this system.
+
+    >>> command("sortograph", "train", Path("-photos"))
+    'sortograph train ./-photos'
+    """
+    texts = [_word(word) for word in words]
     if sys.platform == "win32":
         import subprocess
 
@@ -93,6 +98,12 @@ def command(*words: object) -> str:
     import shlex
 
     return shlex.join(texts)
+
+
+def _word(word: object) -> str:
+    # Of all words only paths come from outside; none may be taken for an option.
+    dash = isinstance(word, Path) and str(word).startswith("-")
+    return f"./{word}" if dash else str(word)
 
 
 def _columns(character: str) -> int:

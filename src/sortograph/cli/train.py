@@ -69,10 +69,13 @@ def demo(
 
     with draw.progress(quiet=quiet) as progress:
         record = api.demo(out=out, seed=seed, progress=progress)
-    return _told(record, record.folder.parent / "photos", json, verbose)
+    photos = record.folder.parent / "photos"
+    return _told(record, photos, json, verbose, next_photos=photos)
 
 
-def _told(record: RunRecord, photos: Path, json: bool, verbose: bool) -> int:
+def _told(
+    record: RunRecord, photos: Path, json: bool, verbose: bool, next_photos: str | Path = "PHOTOS"
+) -> int:
     """Shows the run; 130 for one that was interrupted, with the command that resumes it."""
     if json:
         streams.out_json(record.to_json())
@@ -80,7 +83,9 @@ def _told(record: RunRecord, photos: Path, json: bool, verbose: bool) -> int:
         results.show_evaluation(record.evaluation, verbose=verbose)
         places = [("report", record.report), ("model", record.bundle), ("run", record.folder)]
         results.show_places(
-            [(name, place if place.exists() else None) for name, place in places], record.folder
+            [(name, place if place.exists() else None) for name, place in places],
+            record.folder,
+            next_photos,
         )
     if record.status != "interrupted":
         return 0

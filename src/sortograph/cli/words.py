@@ -5,6 +5,7 @@ PROGRAM = "sortograph"
 JSON = "Print JSON instead of tables."
 QUIET = "Say nothing on stderr but warnings and errors."
 VERBOSE = "Tell more."
+SHARE = "Share of all photos, where they have no splits of their own (default: 0.15)."
 DEBUG = "Show where in the program an error came from."
 OUT = "Folder for the results."
 SEED = "Start of everything random; the same seed gives the same result."
@@ -13,6 +14,13 @@ RECIPE = "A named recipe (sortograph recipes list) or a .toml file."
 CLASSES = "Class names in the order of the model's outputs, separated by commas."
 PHOTOS = "Folder of photos, or a table of them."
 MODEL = "A run folder, or the model.onnx of one."
+
+# The first character keeps the lines below it as they are.
+START = """\b
+Start with one of these:
+  sortograph demo           trains on digits that come with it
+  sortograph index PHOTOS   looks at photos of your own
+  sortograph train PHOTOS   trains on them"""
 
 PREDICT = "Tell what is on photos."
 PREDICT_INPUTS = "Photos, folders of photos, or - for names on standard input."

@@ -23,7 +23,8 @@ class Purpose(IntEnum):
 
 def generator(seed: int, purpose: Purpose, epoch: int, step: int = 0) -> np.random.Generator:
     """A generator of its own for each combination; seed below 2³², epoch and step below 2³²."""
-    return np.random.Generator(np.random.Philox(key=[(seed << 8) | purpose, (epoch << 32) | step]))
+    key = np.array([(seed << 8) | purpose, (epoch << 32) | step], dtype=np.uint64)
+    return np.random.Generator(np.random.Philox(key=key))
 
 
 def order(rows: NDArray[np.int64], seed: int, epoch: int) -> NDArray[np.int64]:

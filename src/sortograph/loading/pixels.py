@@ -1,7 +1,7 @@
 """The pixels of a run: each photo decoded once, while it is indexed, then read from the cache.
 
 Photos are kept at the size of the model, byte for byte what `predict` makes of them; and, where training
-zooms in, also larger by that zoom, so that zoomed views do not upsample.
+zooms in, also larger by that zoom, so that zoomed views keep their detail.
 """
 
 from __future__ import annotations
@@ -131,6 +131,8 @@ class PhotoPixels:
         return self._get(index, rows, self._large, self.factor)
 
     def _get(self, index: DatasetIndex, rows: NDArray[np.int64], store: PixelStore, factor: float) -> Pixels:
+        for used in (self._plain, self._large):  # both, or another run might remove the one not read for long
+            places.touch(used.folder)
         contents = [index.sha256[row] for row in rows]
         lacking = [row for row, content in zip(rows, contents, strict=True) if content not in store]
         if not lacking:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import os
 import shutil
 import time
@@ -31,7 +33,14 @@ def limit(folder: Path) -> int:
 
 def size(folder: Path) -> int:
     """Bytes of all files below."""
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    return sum(_file_size(Path(place, name)) for place, _, names in os.walk(folder) for name in names)
+
+
+def _file_size(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except OSError:  # another run has just removed it
+        return 0
 
 
 def make_room(folder: Path, needed: int, keep: tuple[Path, ...]) -> bool:
@@ -54,14 +63,18 @@ def make_room(folder: Path, needed: int, keep: tuple[Path, ...]) -> bool:
 
 
 def touch(store: Path) -> None:
-    """Marks a store as used now."""
-    if store.is_dir():
+    """Marks a store as used now, where there is one that may be changed."""
+    with contextlib.suppress(OSError):
         os.utime(store)
 
 
 def _stores(folder: Path) -> list[Path]:
-    return [keys.parent for keys in folder.rglob("keys.bin")]
+    # Unlike Path.rglob, os.walk passes over folders that another run removes meanwhile.
+    return [Path(place) for place, _, names in os.walk(folder) if "keys.bin" in names]
 
 
 def _used(store: Path) -> float:
-    return store.stat().st_mtime
+    try:
+        return store.stat().st_mtime
+    except OSError:  # another run has just removed it
+        return math.inf

@@ -43,6 +43,7 @@ class PixelStore:
         self.record = int(np.prod(shape))
         self._rows: dict[str, int] = {}
         self._facts: dict[str, PhotoFacts] = {}
+        self._keys = b""
         self._map: Pixels | None = None
         self._load()
 
@@ -68,31 +69,37 @@ class PixelStore:
             new = {photo.facts.sha256: photo for photo in photos if photo.facts.sha256 not in self._rows}
             pixels = b"".join(photo.pixels.tobytes() for photo in new.values())
             keys = b"".join(_key(photo.facts) for photo in new.values())
-            count = len(self._rows)
+            count = len(self._keys) // _KEY.size
             _extend(self.folder / "pixels.bin", count * self.record, pixels)
             _extend(self.folder / "keys.bin", count * _KEY.size, keys)
             self._load()
 
     def _load(self) -> None:
-        """Takes in what other runs have added."""
+        """Takes in what other runs have added, and forgets what they have removed."""
+        data = self._whole_keys()
+        if data == self._keys:
+            return
+        if not data.startswith(self._keys):
+            self._keys, self._rows, self._facts = b"", {}, {}
+        known, self._keys, self._map = len(self._keys), data, None
+        for start in range(known, len(data), _KEY.size):
+            digest, width, height = _KEY.unpack_from(data, start)
+            facts = PhotoFacts(digest.hex(), width, height)
+            self._rows[facts.sha256] = start // _KEY.size
+            self._facts[facts.sha256] = facts
+
+    def _whole_keys(self) -> bytes:
         keys, pixels = self.folder / "keys.bin", self.folder / "pixels.bin"
         if not (keys.is_file() and pixels.is_file()):
-            return
+            return b""
         data = keys.read_bytes()
         # A key whose pixels were lost with the power does not count.
         count = min(len(data) // _KEY.size, pixels.stat().st_size // self.record)
-        if count == len(self._rows):
-            return
-        self._map = None
-        for row in range(len(self._rows), count):
-            digest, width, height = _KEY.unpack_from(data, row * _KEY.size)
-            facts = PhotoFacts(digest.hex(), width, height)
-            self._rows[facts.sha256] = row
-            self._facts[facts.sha256] = facts
+        return data[: count * _KEY.size]
 
     def _mapped(self) -> Pixels:
         if self._map is None:
-            shape = (len(self._rows), *self.shape)
+            shape = (len(self._keys) // _KEY.size, *self.shape)
             self._map = np.memmap(self.folder / "pixels.bin", dtype=np.uint8, mode="r", shape=shape)
         return self._map
 

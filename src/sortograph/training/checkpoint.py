@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,7 @@ class Checkpoint:
     """Where a run stands: `step` steps of epoch number `epoch` (from 1) are done.
 
     fingerprint: of the index; recipe: resolved, as plain data; tensors: "network/…", "best/…", "optimiser/…"
+    passed_over: newer files that are damaged, and how
     """
 
     fingerprint: str
@@ -54,6 +55,7 @@ class Checkpoint:
     history: tuple[EpochRow, ...]
     sums: Sums
     tensors: Mapping[str, Tensor]
+    passed_over: tuple[str, ...] = ()
 
 
 def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
@@ -81,10 +83,10 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
 
 def read_checkpoint(folder: Path) -> Checkpoint:
     """The newest checkpoint that is whole. Raises RunError when there is none."""
-    reasons = []
+    reasons: list[str] = []
     for path in _newest_first(folder):
         try:
-            return _read(path)
+            return replace(_read(path), passed_over=tuple(reasons))
         except (SafetensorError, ValueError, KeyError, TypeError, OSError) as error:
             reasons.append(f"{path.name}: {error}")
     raise RunError(
@@ -141,8 +143,12 @@ def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 
 def restore_optimiser(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    weights = [weight for group in optimiser.param_groups for weight in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
         number, name = key.split("/")
-        state.setdefault(int(number), {})[name] = tensor
+        weight = weights[int(number)]
+        # A fused step walks through a weight and its state in the order of memory, which files do not keep.
+        laid_out = torch.empty_like(weight).copy_(tensor) if tensor.shape == weight.shape else tensor
+        state.setdefault(int(number), {})[name] = laid_out
     optimiser.load_state_dict({**optimiser.state_dict(), "state": state})

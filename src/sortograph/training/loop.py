@@ -147,12 +147,7 @@ class Trainer:
         self._add(float(loss.detach()), int((logits.argmax(1) == batch.labels).sum()), batch, norms)
 
     def _add(self, loss: float, right: int, batch: Batch, norms: dict[str, float]) -> None:
-        if not math.isfinite(loss):
-            raise GateError(
-                f"the loss is {loss} at epoch {self.epoch}, step {batch.step + 1}",
-                expected="a finite number",
-                fix=f"--set train.learning_rate={self.train.learning_rate / 10:g} or --set train.clip_norm=1",
-            )
+        self._check(loss, f"the loss is {loss} at epoch {self.epoch}, step {batch.step + 1}")
         count, sums = len(batch.labels), self.sums
         self.sums = replace(
             sums,
@@ -162,6 +157,14 @@ class Trainer:
             norms={name: sums.norms.get(name, 0.0) + norm for name, norm in norms.items()} or sums.norms,
             norm_steps=sums.norm_steps + bool(norms),
         )
+
+    def _check(self, loss: float, what: str) -> None:
+        if not math.isfinite(loss):
+            raise GateError(
+                what,
+                expected="a finite number",
+                fix=f"--set train.learning_rate={self.train.learning_rate / 10:g} or --set train.clip_norm=1",
+            )
 
     def _norms(self) -> dict[str, float]:
         """L2 norm of the gradient of each layer, before clipping."""
@@ -204,7 +207,10 @@ class Trainer:
             return None, None
         logits = self.logits(rows)
         labels = torch.from_numpy(index.labels[rows])
-        return float(F.cross_entropy(logits, labels)), float((logits.argmax(1) == labels).float().mean())
+        loss = float(F.cross_entropy(logits, labels))
+        # The last step of an epoch may have ruined the weights: the loss of its batch does not tell.
+        self._check(loss, f"the validation loss is {loss} at epoch {self.epoch}")
+        return loss, float((logits.argmax(1) == labels).float().mean())
 
     @torch.inference_mode()
     def logits(self, rows: NDArray[np.int64]) -> Tensor:

@@ -28,14 +28,15 @@ def targets(train: Train, labels: Tensor, classes: int) -> Tensor:
 def loss_of(train: Train, logits: Tensor, shares: Tensor, weights: Tensor | None) -> Tensor:
     """The mean cross-entropy in nats, weighted by class.
 
-    logits and shares float32 (N, C). The three ways to write labels give the same value and gradients:
-    "int" and "one-hot" through a softmax over C classes, "binary" through the sigmoid of a difference.
+    logits and shares float32 (N, C). Labels that are whole classes give the same value and gradients, to
+    the bit, however they are written: as numbers, rows of shares, or the share of the second of two classes.
     """
-    if train.labels == "binary":
-        margin = logits[:, 1] - logits[:, 0]
-        each = F.binary_cross_entropy_with_logits(margin, shares[:, 1], reduction="none")
-    elif train.labels == "int" and weights is None and _are_pure(train, shares):
-        return F.cross_entropy(logits, shares.argmax(dim=1))
+    if train.labels == "int" and _are_pure(train, shares):
+        each = F.cross_entropy(logits, shares.argmax(dim=1), reduction="none")
+    elif train.labels == "binary":
+        # The softmax of two logits is the sigmoid of their difference, but for the last bits.
+        second = shares[:, 1]
+        each = F.cross_entropy(logits, torch.stack([1 - second, second], dim=1), reduction="none")
     else:
         each = F.cross_entropy(logits, shares, reduction="none")
     if weights is None:

@@ -1,0 +1,110 @@
+"""From trained weights to a judged bundle: what is measured is what is shipped."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+from safetensors.torch import load_file as load_tensors
+
+from sortograph.api.job import Job
+from sortograph.api.judging import judge_and_bundle, predict_split
+from sortograph.bundle.runtime import Answers, open_bundle
+from sortograph.dataset import SplitPlan, cut, scan
+from sortograph.errors import GateError
+from sortograph.loading.pixels import PhotoPixels
+from sortograph.models import plan
+from sortograph.recipe import make_recipe
+from sortograph.records import Step, silent
+from sortograph.training.loop import Fitted
+
+
+@pytest.fixture
+def job(run, photos, tmp_path):
+    """The finished run's recipe and photos, once more, in a new folder."""
+    recipe = make_recipe(run.recipe, "run.json")
+    pixels = PhotoPixels(recipe.pixels.spec(), 1 + recipe.augment.zoom)
+    found = scan(photos, reader=pixels.read, classes=recipe.data.classes)
+    pixels.flush()
+    index = cut(found, SplitPlan(recipe.split.seed, recipe.split.validation, recipe.split.test))
+    made = plan(recipe.model, pixels.spec.size, len(index.classes))
+    return Job(recipe, index, pixels, made, tmp_path, time.monotonic(), silent)
+
+
+@pytest.fixture
+def weights(run):
+    return load_file(run.folder / "weights.safetensors")
+
+
+@pytest.fixture
+def fitted(run):
+    return Fitted(load_tensors(run.folder / "weights.safetensors"), run.history, run.best_epoch, False)
+
+
+def test_the_weights_of_a_run_lead_to_its_model_again(job, run, fitted, weights):
+    evaluation, tables = judge_and_bundle(job, fitted, weights)
+    told = {split: result.to_json() for split, result in evaluation.items()}
+    assert told == {split: result.to_json() for split, result in run.evaluation.items()}
+    assert [table.split for table in tables] == ["train", "validation", "test"]
+    assert (job.folder / "model.onnx").read_bytes() == run.bundle.read_bytes()
+
+
+def test_answers_are_compared_on_photos_that_training_never_saw(job, fitted, weights, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        "sortograph.api.judging.check_parity", lambda logits, *_, **__: seen.append(len(logits))
+    )
+    judge_and_bundle(job, fitted, weights)
+    held_out = len(job.index.rows("test")) + len(job.index.rows("validation"))
+    assert sum(seen) == held_out < len(job.index)
+
+
+def test_without_held_out_photos_those_of_training_are_compared(job, fitted, weights, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        "sortograph.api.judging.check_parity", lambda logits, *_, **__: seen.append(len(logits))
+    )
+    alone = replace(job, index=replace(job.index, splits=("train",) * len(job.index)))
+    evaluation, _ = judge_and_bundle(alone, fitted, weights)
+    assert sum(seen) == len(job.index) == evaluation["train"].n
+    assert set(evaluation) == {"train"}
+
+
+def test_a_single_wrong_weight_is_noticed_and_nothing_is_written(job, fitted, weights):
+    name = next(name for name in weights if name.startswith("output") and name.endswith("bias"))
+    weights[name] = weights[name] + np.array([0.5, 0, 0], np.float32)
+    with pytest.raises(GateError, match=r"model\.onnx"):
+        judge_and_bundle(job, fitted, weights)
+    assert list(job.folder.iterdir()) == []
+
+
+def test_the_bundle_says_of_each_split_only_what_is_short(job, fitted, weights):
+    evaluation, _ = judge_and_bundle(job, fitted, weights)
+    manifest = open_bundle(job.folder / "model.onnx").manifest
+    assert set(manifest.evaluation) == set(evaluation)
+    assert all(set(result) == {"n", "metrics"} for result in manifest.evaluation.values())
+
+
+def test_a_split_is_answered_in_its_own_order_in_batches_and_told(job):
+    index = replace(job.index, splits=("test", "train") * (len(job.index) // 2))
+    rows = index.rows("test")
+    batches, told = [], []
+
+    def pixels(chosen):
+        batches.append(chosen.tolist())
+        return np.zeros((len(chosen), 2, 2, 3), np.uint8) + chosen.astype(np.uint8)[:, None, None, None]
+
+    def run(photos):
+        logits = np.repeat(photos[:, 0, 0, :1].astype(np.float32), 3, axis=1)
+        return Answers(logits, logits, logits)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sortograph.api.judging._BATCH", 4)
+        table = predict_split(index, "test", run, pixels, told.append)
+    assert batches == [rows[start : start + 4].tolist() for start in range(0, 15, 4)]
+    assert table.logits[:, 0].tolist() == rows.tolist() == table.rows.tolist()
+    assert table.labels.tolist() == index.labels[rows].tolist()
+    assert told == [Step("judging test", done, 15) for done in (4, 8, 12, 15)]

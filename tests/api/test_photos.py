@@ -1,0 +1,86 @@
+"""index: what is in a folder, and a picture of it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import sortograph
+from sortograph.errors import DataError, StorageError, UsageError
+from sortograph.records import Step
+
+
+def test_photos_are_found_and_cut(photos, watch):
+    watch(photos)
+    found = sortograph.index(photos)
+    assert found.classes == ("blue", "green", "red")
+    assert (len(found), found.rejected, found.ignored) == (30, (), 0)
+    counts = {split: sum(of.values()) for split, of in found.counts().items()}
+    assert counts == {"train": 20, "validation": 5, "test": 5}, "15 % of 30 is 4.5"
+
+
+def test_the_cut_is_that_of_training(run, photos):
+    found = sortograph.index(photos, classes=("red", "green", "blue"), validation=0.105, test=0.3, seed=123)
+    assert found.fingerprint == run.fingerprint, "weather cuts like this"
+
+
+def test_seed_and_shares_of_the_cut(photos):
+    plain, other = sortograph.index(photos), sortograph.index(photos, seed=5)
+    assert plain.splits != other.splits
+    assert plain.counts() == other.counts()
+    halves = sortograph.index(photos, validation=0, test=0.5).counts()
+    assert {split: sum(counts.values()) for split, counts in halves.items()} == {"train": 15, "test": 15}
+
+
+def test_the_order_of_classes(photos):
+    found = sortograph.index(photos, classes=["red", "green", "blue"])
+    assert found.classes == ("red", "green", "blue")
+    labels = [found.classes[k] for k in found.labels]
+    assert labels == [path.split("/")[0] for path in found.paths]
+
+
+def test_progress_is_told(photos):
+    told = []
+    sortograph.index(photos, progress=told.append)
+    assert told[-1] == Step("reading photos", 30, 30)
+
+
+def test_a_grid_is_drawn_at_the_size_of_its_tiles(photos, tmp_path, watch):
+    watch(photos)
+    sortograph.index(photos, grid=tmp_path / "new" / "grid.png")
+    with Image.open(tmp_path / "new" / "grid.png") as picture:
+        assert picture.format == "PNG"
+        assert picture.width > 320
+        assert len(np.unique(np.asarray(picture.convert("RGB")).reshape(-1, 3), axis=0)) > 100
+
+
+def test_an_earlier_grid_is_drawn_again(photos, tmp_path):
+    sortograph.index(photos, grid=tmp_path / "grid.png")
+    first = (tmp_path / "grid.png").read_bytes()
+    sortograph.index(photos, grid=tmp_path / "grid.png", seed=0)
+    assert (tmp_path / "grid.png").read_bytes() == first
+
+
+def test_a_grid_is_a_png(photos, tmp_path):
+    with pytest.raises(UsageError, match=r"grid\.jpg"):
+        sortograph.index(photos, grid=tmp_path / "grid.jpg")
+    assert not (tmp_path / "grid.jpg").exists()
+
+
+@pytest.mark.parametrize("what", ["text", "folder"])
+def test_a_grid_is_drawn_over_nothing_but_a_png(photos, tmp_path, watch, what):
+    target = tmp_path / "grid.png"
+    target.mkdir() if what == "folder" else target.write_text("thesis")
+    watch(tmp_path)
+    with pytest.raises(StorageError, match="no PNG picture"):
+        sortograph.index(photos, grid=target)
+
+
+def test_wrong_arguments(photos, tmp_path):
+    with pytest.raises(UsageError, match="cannot be cut"):
+        sortograph.index(photos, validation=0.6, test=0.6)
+    with pytest.raises(DataError, match="no such folder"):
+        sortograph.index(tmp_path / "nowhere")
+    with pytest.raises(UsageError, match="did you mean 'green'"):
+        sortograph.index(photos, classes=["red", "gren", "blue"])

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from PIL import Image
+
+from sortograph.cli import data
+from sortograph.errors import UsageError
+from sortograph.records import Rejected
+
+
+def test_counts_of_classes_and_splits_with_totals(call, photos):
+    said = call("index", photos, "--no-grid")
+    assert said.code == 0
+    rows = [line.split() for line in said.out.splitlines()]
+    assert rows[0] == ["class", "train", "validation", "test", "total"]
+    table = {row[0]: list(map(int, row[1:])) for row in rows[1:4]}
+    assert table["total"] == [a + b for a, b in zip(table["cat"], table["개"], strict=True)]
+    assert table["cat"][-1] == sum(table["cat"][:-1]) == 8
+
+
+def test_what_cannot_be_used_is_named_with_its_reason(call, photos):
+    said = call("index", photos, "--no-grid")
+    assert "cannot be used: 1\n  cat/broken.jpg: " in said.out
+    assert said.out.splitlines()[-1] == f"next  sortograph train {photos}"
+    assert "reading photos" in said.err
+
+
+def test_json(call, photos):
+    said = call(
+        "index",
+        photos,
+        "--json",
+        "--no-grid",
+        "--quiet",
+        "--classes",
+        "개,cat",
+        "--test",
+        "0.25",
+        "--seed",
+        "3",
+    )
+    assert said.err == ""
+    assert said.out.count("\n") == 1
+    found = json.loads(said.out)
+    assert found["photos"] == 16
+    assert found["classes"] == ["개", "cat"]
+    assert found["ignored"] == 0
+    assert sum(found["splits"]["test"].values()) == 4
+    assert [bad["path"] for bad in found["rejected"]] == ["cat/broken.jpg"]
+    assert found["grid"] is None
+
+
+def test_sample_photos_lie_beside_where_one_works(call, photos, tmp_path):
+    said = call("index", photos)
+    assert "sample photos: photos-samples.png" in said.out
+    with Image.open(tmp_path / "photos-samples.png") as sheet:
+        assert sheet.format == "PNG"
+        assert min(sheet.size) > 100
+    assert call("index", photos).code == 0  # its own picture it may draw again
+
+
+def test_grid_where_one_wants_it(call, photos, tmp_path):
+    assert json.loads(call("index", photos, "--grid", "new/here.png", "--json").out)["grid"] == "new/here.png"
+    assert (tmp_path / "new" / "here.png").is_file()
+
+
+@pytest.mark.parametrize(
+    "options", [["--grid", "a.png", "--no-grid"], ["--grid", "a.jpg"], ["--classes", "a,,b"]]
+)
+def test_options_that_do_not_fit(call, photos, options, tmp_path):
+    said = call("index", photos, *options)
+    assert said.code == 2
+    assert said.out == ""
+    assert not (tmp_path / "a.png").exists()
+    assert not (tmp_path / "a.jpg").exists()
+
+
+def test_nothing_is_drawn_over_what_is_no_picture(call, photos, tmp_path):
+    (tmp_path / "photos-samples.png").write_text("mine")
+    assert call("index", photos).code == 3
+    assert (tmp_path / "photos-samples.png").read_text() == "mine"
+
+
+def test_folders_that_lie_are_told_in_four_parts(call, tmp_path):
+    (tmp_path / "empty").mkdir()
+    said = call("index", "empty")
+    assert said.code == 3
+    assert said.out == ""
+    what, expected, fix = said.err.splitlines()
+    assert what == "error: no photos: empty"
+    assert expected.startswith("  expected: class folders")
+    assert fix.startswith("  next: ")
+
+
+@pytest.mark.parametrize(("photos", "name"), [("a/b.c", "b.c"), ("a/table.csv", "table"), ("/", "photos")])
+def test_names_of_sheets(tmp_path, monkeypatch, photos, name):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a" / "b.c").mkdir(parents=True)
+    (tmp_path / "a" / "table.csv").touch()
+    assert data._grid(data.Path(photos), None, False) == data.Path(f"{name}-samples.png")
+    with pytest.raises(UsageError):
+        data._grid(data.Path(photos), data.Path("x.png"), True)
+
+
+def test_long_lists_are_shortened_unless_asked_for(call, photos, capsys):
+    for number in range(14):
+        (photos / "cat" / f"bad{number}.jpg").write_bytes(b"x")
+    short = call("index", photos, "--no-grid").out
+    assert "cannot be used: 15" in short
+    assert short.count("/bad") == 10
+    assert "and 5 more (--verbose lists all)" in short
+    assert call("index", photos, "--no-grid", "--verbose").out.count("/bad") == 14
+
+
+def test_names_cannot_draw(call, photos, capsys):
+    from sortograph import api
+
+    found = api.index(photos)
+    object.__setattr__(found, "rejected", (Rejected("a\x1b[2J\n\udcff.jpg", "bad"),))
+    data._show(found, None, False)
+    out = capsys.readouterr().out
+    assert "  a\\x1b[2J\\n\\udcff.jpg: bad\n" in out

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from sortograph.cli import results
+
+
+def shown(capsys, evaluation, *, verbose: bool = False) -> str:
+    results.show_evaluation(evaluation, verbose=verbose)
+    return capsys.readouterr().out
+
+
+def test_every_figure_has_its_split_count_and_interval(capsys, make_record):
+    lines = shown(capsys, make_record().evaluation).splitlines()
+    assert [line.split() for line in lines[:4]] == [
+        ["split", "photos", "accuracy", "95", "%", "interval"],
+        ["train", "40", "95.0", "%", "90.0", "–", "100.0"],
+        ["validation", "10", "96.0", "%", "91.0", "–", "100.0"],
+        ["test", "10", "80.0", "%", "75.0", "–", "85.0"],
+    ]
+
+
+def test_a_sentence_says_what_to_expect(capsys, make_record):
+    lines = shown(capsys, make_record().evaluation).splitlines()
+    assert "80.0 % of 10 test photos" in lines[4]
+    assert "never saw" in lines[4]
+    assert "75.0 – 85.0 %" in lines[4]
+
+
+def test_without_test_photos_nothing_is_promised(capsys, make_result):
+    text = shown(capsys, {"train": make_result("train", 1.0, 9), "new": make_result("new", 0.5, 9)})
+    assert "never saw" not in text
+    assert text.count("\n") == 3
+
+
+def test_gaps_have_their_sign(capsys, make_record):
+    lines = shown(capsys, make_record().evaluation).splitlines()
+    assert lines[5:] == ["gap train − validation: −1.0 points", "gap train − test: +15.0 points"]
+
+
+def test_details_are_of_every_split(capsys, make_record):
+    short, text = (shown(capsys, make_record().evaluation, verbose=verbose) for verbose in (False, True))
+    assert text.startswith(short)
+    for split in ("train", "validation", "test"):
+        assert f"\n{split}" in text[len(short) :]
+    assert "0.432  0.400 – 0.500" in text  # a loss is no share
+    assert "precision" in text
+    assert text.count("truth \\ predicted  cat  dog") == 3
+
+
+def test_of_many_classes_the_worst_mistakes_are_shown(capsys, make_result):
+    names = tuple(f"class-{number:02}" for number in range(30))
+    text = shown(capsys, {"test": make_result("test", 0.5, 900, names)}, verbose=True)
+    table = text[text.index("test: truth") :].splitlines()
+    assert len(table) == 21
+    assert table[1].split() == ["class-29", "class-28", "898"]  # 899 of the last were right
+    assert max(map(len, table)) < 80
+
+
+def test_nothing_measured_nothing_said(capsys):
+    assert shown(capsys, {}) == ""
+
+
+def test_places_that_exist_and_what_to_type_next(capsys):
+    results.show_places([("report", Path("a/report.html")), ("run", None)], Path("my run"))
+    out = capsys.readouterr().out.splitlines()
+    assert out[0] == "report  a/report.html".replace("/", str(Path("/"))[-1])
+    assert out[1].startswith("next    sortograph predict ")
+    assert out[1].endswith("PHOTOS")
+    assert len(out) == 2

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import ctypes
+import sys
+
+import pytest
+import torch
+
+from sortograph.recipe import Train
+from sortograph.training.device import describe, keep_memory, precision, seeded
+
+CPU, CUDA = torch.device("cpu"), torch.device("cuda")
+
+
+@pytest.mark.parametrize(
+    ("has", "expected"),
+    [({"amx_bf16": True}, torch.bfloat16), ({"amx_bf16": False}, torch.float32), ({}, torch.float32)],
+)
+def test_on_a_cpu_bfloat16_needs_units_for_it(monkeypatch, has, expected):
+    """Without them it is emulated, which takes longer than float32."""
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True, "avx512_bf16": True, **has})
+    assert precision(Train(), CPU) == expected
+
+
+@pytest.mark.parametrize(("capability", "expected"), [((7, 5), torch.float32), ((8, 0), torch.bfloat16)])
+def test_on_a_gpu_bfloat16_needs_compute_capability_8(monkeypatch, capability, expected):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    assert precision(Train(), CUDA) == expected
+
+
+def test_other_devices_compute_in_float32():
+    assert precision(Train(), torch.device("mps")) == torch.float32
+
+
+@pytest.mark.parametrize("name", ["float32", "bfloat16"])
+def test_what_the_recipe_says_is_taken(monkeypatch, name):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": name == "float32"})
+    assert precision(Train(precision=name), CPU) == getattr(torch, name)
+
+
+def test_the_record_names_device_precision_and_threads():
+    found = describe(CPU, torch.bfloat16)
+    assert found == {"device": "cpu", "precision": "bfloat16", "threads": torch.get_num_threads()}
+
+
+def test_the_record_names_the_gpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "A card")
+    assert describe(CUDA, torch.float32)["device"] == "A card"
+
+
+def test_seeded_draws_follow_from_the_seed_and_leave_the_callers_generator_alone():
+    before = torch.get_rng_state()
+    found = []
+    for seed in (3, 3, 4):
+        with seeded(seed, CPU):
+            found.append(torch.rand(4))
+    assert torch.equal(found[0], found[1])
+    assert not torch.equal(found[0], found[2])
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_the_allocator_is_told_only_where_it_can_be(monkeypatch):
+    told: list[tuple[int, int]] = []
+
+    class Library:
+        def mallopt(self, name: int, value: int) -> None:
+            told.append((name, value))
+
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: Library())
+    monkeypatch.setattr(sys, "platform", "win32")
+    keep_memory()
+    assert told == []
+    monkeypatch.setattr(sys, "platform", "linux")
+    keep_memory()
+    assert sorted(told) == [(-3, 2**30), (-1, 2**31 - 1)]
+
+
+@pytest.mark.parametrize("problem", [OSError, AttributeError])
+def test_another_c_library_is_no_error(monkeypatch, problem):
+    def refuse(_):
+        raise problem
+
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(ctypes, "CDLL", refuse)
+    keep_memory()
