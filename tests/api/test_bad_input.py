@@ -263,7 +263,6 @@ def test_a_model_that_would_answer_otherwise_than_the_network_is_not_written(
     assert runs.read_run(tmp_path / "run").status == "failed"
 
 
-@pytest.mark.filterwarnings("ignore:Implicitly cleaning up:ResourceWarning")
 def test_a_photo_that_changes_during_training_is_noticed_where_it_is_read_again(
     train, own_photos, tmp_path, bare, monkeypatch
 ):

@@ -68,12 +68,17 @@ def test_a_grid_is_a_png(photos, tmp_path):
     assert not (tmp_path / "grid.jpg").exists()
 
 
-@pytest.mark.parametrize("what", ["text", "folder"])
-def test_a_grid_is_drawn_over_nothing_but_a_png(photos, tmp_path, watch, what):
+@pytest.mark.parametrize("what", ["text", "folder", "photo"])
+def test_a_grid_is_drawn_over_nothing_but_a_grid(photos, tmp_path, watch, what):
     target = tmp_path / "grid.png"
-    target.mkdir() if what == "folder" else target.write_text("thesis")
+    if what == "folder":
+        target.mkdir()
+    elif what == "text":
+        target.write_text("thesis")
+    else:
+        Image.new("RGB", (8, 8)).save(target)
     watch(tmp_path)
-    with pytest.raises(StorageError, match="no PNG picture"):
+    with pytest.raises(StorageError, match="not a grid of ours"):
         sortograph.index(photos, grid=target)
 
 

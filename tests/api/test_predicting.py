@@ -99,12 +99,12 @@ def test_a_photo_that_is_gone_by_then_is_left_out_of_the_grid(run, own_photos, t
     assert prediction_grid(answers, tmp_path / "b.png").read_bytes() == expected
 
 
-def test_a_grid_is_drawn_over_nothing_but_a_png(run, photos, tmp_path, watch):
+def test_a_grid_is_drawn_over_nothing_but_a_grid(run, photos, tmp_path, watch):
     answers = list(sortograph.predict(run.folder, photos / "red" / "0.png"))
     (tmp_path / "thesis.png").write_text("years of work")
     Image.new("RGB", (8, 8)).save(tmp_path / "photo.jpg")
     watch(tmp_path)
-    with pytest.raises(StorageError, match="no PNG picture"):
+    with pytest.raises(StorageError, match="not a grid of ours"):
         prediction_grid(answers, tmp_path / "thesis.png")
     with pytest.raises(UsageError, match=r"photo\.jpg"):
         prediction_grid(answers, tmp_path / "photo.jpg")

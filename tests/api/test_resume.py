@@ -49,6 +49,22 @@ def interrupted(train, photos, stop, tmp_path, bare):
     return train(photos, tmp_path / "run", *FULL, progress=stop(after_epoch(1)))
 
 
+def test_stopped_when_training_is_over(train, photos, whole, tmp_path, bare, monkeypatch):
+    """While the model is judged and written, Ctrl-C ends the program as ever; --resume does the rest."""
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("sortograph.api.judging.judge_and_bundle", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            train(photos, tmp_path / "run", *FULL)
+    assert runs.read_run(tmp_path / "run").status == "interrupted"
+    record = sortograph.train(photos, resume=tmp_path / "run")
+    assert record.status == "finished"
+    assert (record.folder / WEIGHTS).read_bytes() == (whole.folder / WEIGHTS).read_bytes()
+
+
 def untimed(history):
     skipped = ("seconds", "photos_per_second")
     return [

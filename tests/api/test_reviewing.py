@@ -158,6 +158,14 @@ def test_with_the_photos_its_sheets_are_drawn_again(copied, photos, watch):
     assert {path.stem: path.read_bytes() for path in (copied / "plots").iterdir()} == before
 
 
+@pytest.mark.parametrize("change", ["gone", "another"])
+def test_a_report_is_not_drawn_with_other_photos(copied, own_photos, change):
+    one = own_photos / "red" / "0.png"
+    one.unlink() if change == "gone" else one.write_bytes((own_photos / "red" / "1.png").read_bytes())
+    with pytest.raises(RunError, match=r"1 of \d+ photos are gone or changed since the run, such as red/0"):
+        sortograph.report(copied, photos=own_photos)
+
+
 def test_a_run_without_a_judgement_has_no_report(copied):
     (copied / "evaluation.json").unlink()
     with pytest.raises(RunError, match="nothing to report yet"):

@@ -179,7 +179,6 @@ def test_a_cold_cache_gives_the_same_weights(run, train, photos, tmp_path, bare,
     assert (again.folder / "index.csv").read_bytes() == (run.folder / "index.csv").read_bytes()
 
 
-@pytest.mark.filterwarnings("ignore:Implicitly cleaning up:ResourceWarning")
 def test_a_cache_that_cannot_be_used_is_told_and_changes_nothing(
     run, train, photos, tmp_path, bare, monkeypatch
 ):

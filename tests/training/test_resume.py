@@ -150,7 +150,12 @@ def test_a_checkpoint_tells_what_it_belongs_to(make_run):
     assert (saved.epoch, saved.step, saved.sums.seen) == (1, 3, 15)
 
 
-def test_a_run_that_is_never_stopped_and_short_writes_no_checkpoint(make_run):
-    run = make_run()
-    run.fit()
-    assert not run.folder.exists()
+def test_the_end_of_training_is_kept_for_what_comes_after(make_run, same, figures):
+    run = make_run(RICH)
+    whole = run.fit()
+    assert [path.name for path in run.folder.iterdir()] == ["epoch-00004-step-0000000.safetensors"]
+    run.events.clear()
+    again = run.fit(resume=True)
+    assert run.events == [], "nothing is trained twice"
+    assert same(again, whole)
+    assert figures(again) == figures(whole)

@@ -17,7 +17,9 @@ from sortograph.images.preprocess import prepare
 from sortograph.records import DatasetIndex, PreprocessSpec, Progress, silent
 
 _SAMPLE = PreprocessSpec(size=(160, 160), mode="pad")
-_PNG = b"\x89PNG"
+# Right after the header, where `draw_sheet` has it written.
+_OURS = b"tEXtSoftware\0sortograph"
+_HEAD = 64
 
 
 def index(
@@ -71,14 +73,21 @@ def check_place(photos: Path, place: Path) -> None:
 
 
 def picture_file(path: Path) -> Path:
-    """Refuses to write over anything but a picture of the same kind. Raises UsageError, StorageError."""
+    """Refuses to write over anything but a sheet that we drew. Raises UsageError, StorageError."""
     if path.suffix.lower() != ".png":
         raise UsageError(f"a grid named {path.name!r}", expected="a file name that ends in .png")
-    if path.exists() and not (path.is_file() and path.read_bytes()[:4] == _PNG):
+    if path.exists() and not (path.is_file() and _is_ours(path)):
         raise StorageError(
-            "would write over something that is no PNG picture", where=str(path), fix="choose another name"
+            "would write over something that is not a grid of ours",
+            where=str(path),
+            fix="choose another name",
         )
     return path
+
+
+def _is_ours(file: Path) -> bool:
+    with file.open("rb") as opened:
+        return _OURS in opened.read(_HEAD)
 
 
 def _pixels(found: DatasetIndex, rows: NDArray[np.int64]) -> NDArray[np.uint8]:

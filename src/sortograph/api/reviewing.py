@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +19,7 @@ from sortograph.api.judging import predict_split
 from sortograph.api.photos import check_place
 from sortograph.bundle.runtime import Bundle, bundle_file, open_bundle
 from sortograph.dataset import scan
-from sortograph.errors import DataError, RunError, nearest
+from sortograph.errors import DataError, PhotoError, RunError, nearest
 from sortograph.evaluation import judge, with_gaps
 from sortograph.images.inspect import read_bytes
 from sortograph.images.preprocess import prepare
@@ -156,8 +158,6 @@ def _tables(index: DatasetIndex, bundle: Bundle, progress: Progress) -> list[Pre
 
 
 def _prepared(index: DatasetIndex, rows: Sequence[int] | NDArray[np.int64], bundle: Bundle) -> Pixels:
-    from concurrent.futures import ThreadPoolExecutor
-
     spec = bundle.manifest.preprocess
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         files = [index.root / index.paths[int(row)] for row in rows]
@@ -170,7 +170,7 @@ def report(
     """Write report.html of a run again; plots from its records, photos as they were drawn when it ended.
 
     photos: the folder it was trained on, to draw its sheets of photos again, too
-    Raises RunError when the folder is no run, or has no model yet.
+    Raises RunError when the folder is no run, has no model yet, or the photos are not those it had.
     """
     from sortograph.reporting import ReportView, sample_sheet, write_report
 
@@ -186,6 +186,7 @@ def report(
     index = runs.read_data(record.folder, None if photos is None else Path(photos))
     pictures = {**_kept_pictures(record.folder), **_plots(record, index)}
     if photos is not None:
+        _check_unchanged(index)
         tables = _tables(index, bundle, progress)
 
         def pixels(rows: NDArray[np.int64]) -> Pixels:
@@ -194,6 +195,28 @@ def report(
         pictures["samples"] = sample_sheet(index, pixels, record.seed)
         pictures |= _sheets(index, tables, pixels, record.seed)
     return write_report(ReportView(record, index, pictures))
+
+
+def _check_unchanged(index: DatasetIndex) -> None:
+    """Raises RunError when photos are gone, or are not those that the run had."""
+
+    def is_other(row: int) -> bool:
+        try:
+            return hashlib.sha256(read_bytes(index.root / index.paths[row])).hexdigest() != index.sha256[row]
+        except PhotoError:
+            return True
+
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        others = [
+            path for path, bad in zip(index.paths, pool.map(is_other, range(len(index))), strict=True) if bad
+        ]
+    if others:
+        raise RunError(
+            f"{len(others)} of {len(index)} photos are gone or changed since the run, such as {others[0]}",
+            where=str(index.root),
+            expected="the photos that the run was trained on",
+            fix="sortograph report RUN without --photos, or sortograph evaluate RUN PHOTOS",
+        )
 
 
 def draw_report(job: Job, record: RunRecord, tables: list[PredictionTable]) -> Path:

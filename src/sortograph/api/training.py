@@ -58,35 +58,50 @@ def train(
     """
     began, log = time.monotonic(), Log(progress)
     _need_torch()
-    folder = None if resume is None else Path(resume)
-    checkpoint = None
-    if folder is None:
-        settings = load_recipe(recipe, overrides, seed)
-        if classes is not None:
-            settings = settings.model_copy(update={"data": type(settings.data)(classes=tuple(classes))})
-    else:
-        settings, checkpoint = _resumed(folder, bool(overrides or out or classes or seed is not None))
-        for damaged in checkpoint.passed_over:
-            log(Said(f"a checkpoint is passed over: {damaged}", warning=True))
-    check_place(Path(photos), folder or Path("runs" if out is None else out))
+    if resume is not None:
+        _check_resumed(Path(resume), bool(overrides or out or classes or seed is not None))
+        check_place(Path(photos), Path(resume))
+        with runs.lock(Path(resume)):
+            return _go_on(Path(photos), Path(resume), log, began)
+    settings = load_recipe(recipe, overrides, seed)
+    if classes is not None:
+        settings = settings.model_copy(update={"data": type(settings.data)(classes=tuple(classes))})
+    check_place(Path(photos), Path("runs" if out is None else out))
     index, pixels = _read(Path(photos), settings, log)
     made = plan(settings.model, pixels.spec.size, len(index.classes))
-    if checkpoint is not None and checkpoint.fingerprint != index.fingerprint:
+    folder = runs.new_run(settings.name, None if out is None else Path(out))
+    with runs.lock(folder):
+        return _logged(Job(settings, index, pixels, made, folder, began, log), log, None)
+
+
+def _go_on(photos: Path, folder: Path, log: Log, began: float) -> RunRecord:
+    """From the newest checkpoint to the end. Raises RunError when there is none, or the photos changed."""
+    from sortograph.training.checkpoint import read_checkpoint
+
+    _check_resumed(folder, changed=False)  # again: it may have been finished before it was locked
+    checkpoint = read_checkpoint(folder / "checkpoints")
+    settings = make_recipe(checkpoint.recipe, str(folder))
+    for damaged in checkpoint.passed_over:
+        log(Said(f"a checkpoint is passed over: {damaged}", warning=True))
+    index, pixels = _read(photos, settings, log)
+    if checkpoint.fingerprint != index.fingerprint:
         raise RunError(
             "the photos are not those that the run began with",
             where=str(folder),
             expected="the same photos, labels and splits",
             fix="sortograph train PHOTOS, which begins a new run",
         )
-    if folder is None:
-        folder = runs.new_run(settings.name, None if out is None else Path(out))
-    with runs.lock(folder):
-        log.begin(folder / "log.txt")
-        try:
-            return _run(Job(settings, index, pixels, made, folder, began, log), checkpoint)
-        except Exception as error:
-            log.failed(error)
-            raise
+    made = plan(settings.model, pixels.spec.size, len(index.classes))
+    return _logged(Job(settings, index, pixels, made, folder, began, log), log, checkpoint)
+
+
+def _logged(job: Job, log: Log, checkpoint: Checkpoint | None) -> RunRecord:
+    log.begin(job.folder / "log.txt")
+    try:
+        return _run(job, checkpoint)
+    except Exception as error:
+        log.failed(error)
+        raise
 
 
 def _need_torch() -> None:
@@ -97,20 +112,15 @@ def _need_torch() -> None:
             raise MissingExtra.of("train", module)
 
 
-def _resumed(folder: Path, changed: bool) -> tuple[Recipe, Checkpoint]:
+def _check_resumed(folder: Path, changed: bool) -> None:
     if changed:
         raise UsageError(
             "a run is resumed with the recipe that it has",
             expected="--resume without --set, --seed, --out or --classes",
             fix="sortograph train PHOTOS --resume RUN",
         )
-    record = runs.read_run(folder)
-    if record.status == "finished":
+    if runs.read_run(folder).status == "finished":
         raise RunError("this run is finished", where=str(folder), fix="sortograph report RUN")
-    from sortograph.training.checkpoint import read_checkpoint
-
-    checkpoint = read_checkpoint(folder / "checkpoints")
-    return make_recipe(checkpoint.recipe, str(folder)), checkpoint
 
 
 def _read(photos: Path, settings: Recipe, progress: Progress) -> tuple[DatasetIndex, PhotoPixels]:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import tempfile
 import threading
+import weakref
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -41,7 +43,7 @@ class PhotoPixels:
         self._lock = threading.Lock()
         self._waiting: list[tuple[PhotoFacts, Pixels, Pixels]] = []
         self._keeps = True
-        self._temporary: tempfile.TemporaryDirectory[str] | None = None
+        self._temporary: Path | None = None
         self._open(places.cache_folder())
 
     def _open(self, folder: Path) -> None:
@@ -118,9 +120,10 @@ class PhotoPixels:
         """Work in a temporary folder where the cache cannot be written; twice is once too often."""
         if self._temporary is not None:
             raise error
-        self._temporary = tempfile.TemporaryDirectory(prefix="sortograph-", ignore_cleanup_errors=True)
+        self._temporary = Path(tempfile.mkdtemp(prefix="sortograph-"))
+        weakref.finalize(self, shutil.rmtree, self._temporary, ignore_errors=True)
         self._progress(Said(f"the cache is not used: {error.what}: {error.where}", warning=True))
-        self._open(Path(self._temporary.name))
+        self._open(self._temporary)
 
     def evaluation(self, index: DatasetIndex, rows: NDArray[np.int64]) -> Pixels:
         """uint8 (N, H, W, 3): byte for byte what `predict` makes of these photos."""

@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
+from PIL.PngImagePlugin import PngInfo
 
 from sortograph.reporting import typeface
 
@@ -131,6 +132,7 @@ def _fitted(pixels: NDArray[np.uint8], side: int) -> Image.Image:
 
 
 def _png(image: Image.Image) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG")
+    buffer, ours = io.BytesIO(), PngInfo()
+    ours.add_text("Software", "sortograph")
+    image.save(buffer, "PNG", pnginfo=ours)
     return buffer.getvalue()

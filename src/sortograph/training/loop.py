@@ -101,8 +101,7 @@ class Trainer:
         interrupted = False
         while not interrupted and not is_over(self.train, self.history):
             interrupted = not self._epoch()
-        if interrupted:
-            self.save()
+        self.save()  # what comes after training may be interrupted too
         last = self._snapshot()
         keeps_best = self.train.keep == "best" and bool(self.best)
         best = best_epoch(self.train, self.history)
