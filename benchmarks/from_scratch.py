@@ -31,8 +31,10 @@ TORCH = {
     "torch": ("--no-channels-last",),
     "torch-channels-last": ("--channels-last",),
     "torch-keep-memory": ("--channels-last", "--keep-memory"),
+    "torch-bfloat16": ("--channels-last", "--keep-memory", "--bfloat16"),
 }
-PEERS = ("keras", *TORCH, "yolo")
+KERAS = {"keras": (), "keras-bfloat16": ("--bfloat16",)}
+PEERS = (*KERAS, *TORCH, "yolo")
 RATIOS = ("seconds", "photos_per_second", "photos_per_second_with_validation")
 
 
@@ -129,8 +131,8 @@ def in_order(scores: Mapping[str, float]) -> tuple[float, float, float]:
 
 def peer_words(bench: Bench, name: str) -> tuple[str, ...]:
     options = bench.options
-    if name == "keras":
-        return (str(options.keras_python), str(HERE / "keras_weather.py"))
+    if name in KERAS:
+        return (str(options.keras_python), str(HERE / "keras_weather.py"), *KERAS[name])
     if name == "yolo":
         return (sys.executable, str(HERE / "yolo_weather.py"), "--yolo", str(options.yolo))
     return (sys.executable, str(HERE / "torch_loop_weather.py"), *TORCH[name])
@@ -237,7 +239,7 @@ def arguments() -> argparse.Namespace:
 
 
 def programs_of(options: argparse.Namespace, parser: argparse.ArgumentParser) -> list[str]:
-    needs = {"keras": options.keras_python, "yolo": options.yolo}
+    needs = {"yolo": options.yolo} | dict.fromkeys(KERAS, options.keras_python)
     possible = [name for name in PEERS if needs.get(name, True)]
     if options.recipe == "weather-base" and "yolo" in possible:
         possible.remove("yolo")

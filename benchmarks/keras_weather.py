@@ -51,7 +51,8 @@ def network(options: argparse.Namespace, classes: int) -> keras.Model:
     for filters in (16, 32, 64):
         stack += [layers.Conv2D(filters, 3, padding="same", activation="relu"), layers.MaxPooling2D()]
     stack += [layers.Dropout(0.2, seed=options.seed + 3)] if options.augment else []
-    stack += [layers.Flatten(), layers.Dense(512, activation="relu"), layers.Dense(classes)]
+    stack += [layers.Flatten(), layers.Dense(512, activation="relu")]
+    stack.append(layers.Dense(classes, dtype="float32"))
     model = keras.Sequential(stack)
     model.compile(
         optimizer=keras.optimizers.Adam(1e-3),
@@ -139,11 +140,16 @@ def train(options: argparse.Namespace, photos: dict[str, peers.Photos]) -> peers
 def main() -> None:
     parser = peers.parser("The weather seed's network in Keras.")
     parser.add_argument("--augment-in", choices=("model", "pipeline"), default="model", help="where")
+    parser.add_argument(
+        "--bfloat16", action=argparse.BooleanOptionalAction, default=False, help="mixed precision"
+    )
     parser.add_argument("--jit", action=argparse.BooleanOptionalAction, default=False, help="XLA")
     options = parser.parse_args()
     tf.config.threading.set_intra_op_parallelism_threads(options.threads)
     tf.config.threading.set_inter_op_parallelism_threads(options.threads)
     keras.utils.set_random_seed(options.seed)
+    if options.bfloat16:
+        keras.mixed_precision.set_global_policy("mixed_bfloat16")
     photos = peers.read_photos(options)
     done = train(options, photos)
     peers.write_result("keras", options, photos, done, peers.versions_of("keras", "tensorflow-cpu", "numpy"))

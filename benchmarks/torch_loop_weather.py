@@ -7,6 +7,7 @@ Photos are decoded and squashed to size once, into one uint8 tensor in RAM. A ba
 by one affine_grid and one grid_sample. Every epoch ends with a validation pass. `--keep-memory` tells
 glibc to keep freed memory: activations of this size are otherwise mapped and cleared anew at every step,
 which costs a plain loop a good part of its speed on Linux. It is off by default, as few know of it.
+`--bfloat16` is the precision that sortograph takes on processors with AMX.
 """
 
 from __future__ import annotations
@@ -98,8 +99,10 @@ def train_epoch(
     model.train()
     right = torch.zeros((), dtype=torch.int64)
     for pixels, labels in batches(split, options, shuffle=True):
-        logits = model(augmented(pixels) if options.augment else pixels)
-        loss = F.cross_entropy(logits, labels)
+        views = augmented(pixels) if options.augment else pixels
+        with torch.autocast("cpu", torch.bfloat16, enabled=options.bfloat16):
+            logits = model(views)
+        loss = F.cross_entropy(logits.float(), labels)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
@@ -110,9 +113,11 @@ def train_epoch(
 @torch.inference_mode()
 def accuracy_on(model: nn.Module, split: Split, options: argparse.Namespace) -> float:
     model.eval()
-    hits = [
-        (model(pixels).argmax(1) == labels).sum() for pixels, labels in batches(split, options, shuffle=False)
-    ]
+    with torch.autocast("cpu", torch.bfloat16, enabled=options.bfloat16):
+        hits = [
+            (model(pixels).argmax(1) == labels).sum()
+            for pixels, labels in batches(split, options, shuffle=False)
+        ]
     return float(sum(hits)) / len(split[1])
 
 
@@ -168,6 +173,9 @@ def main() -> None:
     )
     parser.add_argument(
         "--fused", action=argparse.BooleanOptionalAction, default=True, help="one-kernel Adam"
+    )
+    parser.add_argument(
+        "--bfloat16", action=argparse.BooleanOptionalAction, default=False, help="autocast: mixed precision"
     )
     parser.add_argument("--keep-memory", action=argparse.BooleanOptionalAction, default=False, help="glibc")
     options = parser.parse_args()
