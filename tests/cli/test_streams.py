@@ -20,7 +20,9 @@ class Broken(io.StringIO):
         raise OSError(self.number, "told")
 
 
-@pytest.mark.parametrize("code", ["\x1b[31m", "\r", "\n", "\t", "\x00", "\x9b", "\u202e", "\u2028", "\udcff"])
+@pytest.mark.parametrize(
+    "code", ["\x1b[31m", "\r", "\n", "\t", "\x00", "\x9b", "\u202e", "\u2066", "\u2028", "\udcff"]
+)
 def test_nothing_that_a_terminal_obeys_is_left(code):
     shown = streams.safe(f"a{code}b")
     assert shown.startswith("a\\")

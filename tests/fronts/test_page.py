@@ -54,10 +54,12 @@ def browse(page: Path, folder: Path, *options: str) -> Seen:
 def measured(page: Path, folder: Path, width: int) -> tuple[int, int]:
     """(width of the content, width of the window) where the window is `width` pixels wide."""
     frame = folder / "frame.html"
+    element = "this.contentDocument.documentElement"
+    told = f"document.title = {element}.scrollWidth + ' ' + {element}.clientWidth"
     frame.write_text(
         '<!doctype html><meta charset="utf-8"><body style="margin:0">'
-        f'<iframe style="width:{width}px;height:800px;border:0" srcdoc="{escape(page.read_text("utf-8"))}" onload="const d = this.contentDocument.documentElement; '
-        "document.title = d.scrollWidth + ' ' + d.clientWidth\"></iframe>",
+        f'<iframe style="width:{width}px;height:800px;border:0" onload="{told}" '
+        f'srcdoc="{escape(page.read_text("utf-8"))}"></iframe>',
         encoding="utf-8",
     )
     content, window = re.search(r"<title>(\d+) (\d+)</title>", browse(frame, folder).dom).groups()

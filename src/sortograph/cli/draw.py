@@ -23,7 +23,7 @@ _HEADERS = (
 @contextmanager
 def progress(*, quiet: bool = False) -> Iterator[Progress]:
     """The callback that draws; bars are gone when the context ends."""
-    view: _View = _Bars() if streams.draws(sys.stderr) and not quiet else _Lines()
+    view: _View = _Bars() if streams.draws(sys.stderr) else _Lines()
     try:
         yield _Teller(view, quiet)
     finally:

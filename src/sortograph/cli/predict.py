@@ -209,14 +209,10 @@ class _CsvFile:
 class _Grid:
     """The photos with their answers, drawn when all are known."""
 
-    def __init__(self, place: Path, inputs: Iterable[str]) -> None:
+    def __init__(self, place: Path) -> None:
         from sortograph.api.photos import picture_file
 
-        if picture_file(place).exists() and _is_among(place, inputs):  # which `--grid *.png` would ask for
-            raise StorageError(
-                "a picture of this name lies among the photos", where=str(place), fix="choose another name"
-            )
-        self._place = place
+        self._place = picture_file(place)  # which may not be a photo, as in `--grid *.png`
         self._answers: list[Prediction] = []
 
     def take(self, answer: Prediction) -> None:
@@ -235,16 +231,7 @@ def _csv_file(options: argparse.Namespace) -> _CsvFile | None:
 
 
 def _grid(options: argparse.Namespace) -> _Grid | None:
-    return None if options.grid is None else _Grid(options.grid, options.inputs)
-
-
-def _is_among(place: Path, inputs: Iterable[str]) -> bool:
-    """Whether it lies in or below a folder that was given, or beside a photo that was."""
-    folder = place.resolve().parent
-    given = [Path(name).resolve() for name in inputs]
-    return any(
-        path in (folder, *folder.parents) if path.is_dir() else path.parent == folder for path in given
-    )
+    return None if options.grid is None else _Grid(options.grid)
 
 
 def _refuse_foreign(place: Path) -> None:
