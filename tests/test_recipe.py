@@ -31,9 +31,9 @@ def mistakes(*overrides, name="weather", **options):
     with pytest.raises(RecipeError) as refused:
         load_recipe(name, overrides, **options)
     lines = str(refused.value).splitlines()
-    assert lines[-1] == "  next: sortograph recipes show NAME"
+    assert lines[-1] == f"  next: sortograph recipes show {name}"
     count = "a mistake" if len(lines) == 3 else f"{len(lines) - 2} mistakes"
-    assert lines[0].startswith(f"{count} in the recipe, ")
+    assert lines[0].startswith(f"{count} in the recipe {name}:")
     return [line.strip() for line in lines[1:-1]]
 
 

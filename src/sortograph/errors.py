@@ -119,6 +119,14 @@ class Interrupted(SortographError):
     exit_code = 130
 
 
+def counted(number: int, thing: str) -> str:
+    """
+    >>> counted(1, "photo"), counted(2, "photo")
+    ('1 photo', '2 photos')
+    """
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """` (did you mean 'x'?)` when a known name is close, else an empty string.
 

@@ -37,7 +37,7 @@ def storage_errors(path: Path) -> Iterator[None]:
             f"cannot write ({reason})",
             where=str(path),
             expected="a writable place with free space",
-            fix="choose another place with --out, or free some space",
+            fix="choose another place, or free some space",
         ) from error
 
 

@@ -233,7 +233,7 @@ def make_recipe(data: Mapping[str, Any], where: str, mistakes: Sequence[str] = (
     if mistakes:
         what = "a mistake in the recipe" if len(mistakes) == 1 else f"{len(mistakes)} mistakes in the recipe"
         lines = "".join(f"\n  {mistake}" for mistake in mistakes)
-        raise RecipeError(f"{what}, {where}{lines}", fix="sortograph recipes show NAME")
+        raise RecipeError(f"{what} {where}:{lines}", fix=f"sortograph recipes show {where}")
     return recipe
 
 

@@ -244,12 +244,19 @@ def _prediction_lines(index: DatasetIndex, table: PredictionTable, temperature: 
 
 
 def _given_folder(out: Path) -> Path:
+    check_unused(out)
+    make_folder(out)
+    check_unused(out)  # again: two processes may have been given one folder
+    return out
+
+
+def check_unused(out: Path) -> None:
+    """Raises RunError unless `out` may become the folder of a new run: it is empty, or not there."""
     with storage_errors(out):
         if out.exists() and not out.is_dir():
             raise RunError("a file of this name exists", where=str(out), fix="choose another --out")
-        make_folder(out)
         # A lock may stay behind when a process is killed; it holds nothing.
-        used = any(entry.name != _LOCK for entry in out.iterdir())
+        used = out.exists() and any(entry.name != _LOCK for entry in out.iterdir())
     if used:
         raise RunError(
             "the run folder is not empty",
@@ -257,7 +264,6 @@ def _given_folder(out: Path) -> Path:
             expected="a new or empty folder",
             fix="choose another --out, or go on with that run by --resume",
         )
-    return out
 
 
 def _remove(path: Path) -> None:

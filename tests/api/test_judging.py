@@ -31,7 +31,7 @@ def job(run, photos, tmp_path):
     pixels.flush()
     index = cut(found, SplitPlan(recipe.split.seed, recipe.split.validation, recipe.split.test))
     made = plan(recipe.model, pixels.spec.size, len(index.classes))
-    return Job(recipe, index, pixels, made, tmp_path, time.monotonic(), silent)
+    return Job(recipe, index, pixels, made, tmp_path, time.monotonic(), silent, photos)
 
 
 @pytest.fixture

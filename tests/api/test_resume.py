@@ -12,7 +12,7 @@ from PIL import Image
 import sortograph
 from sortograph import runs
 from sortograph.bundle.runtime import open_bundle
-from sortograph.errors import RunError, UsageError
+from sortograph.errors import Interrupted, RunError, UsageError
 from sortograph.records import EpochDone, Step
 
 WEIGHTS = "weights.safetensors"
@@ -50,14 +50,14 @@ def interrupted(train, photos, stop, tmp_path, bare):
 
 
 def test_stopped_when_training_is_over(train, photos, whole, tmp_path, bare, monkeypatch):
-    """While the model is judged and written, Ctrl-C ends the program as ever; --resume does the rest."""
+    """While the model is judged and written, Ctrl-C stops at once; --resume does the rest."""
 
     def interrupt(*_):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
         patch.setattr("sortograph.api.judging.judge_and_bundle", interrupt)
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(Interrupted, match="--resume"):
             train(photos, tmp_path / "run", *FULL)
     assert runs.read_run(tmp_path / "run").status == "interrupted"
     record = sortograph.train(photos, resume=tmp_path / "run")
@@ -143,7 +143,7 @@ def test_the_second_ctrl_c_stops_at_once(train, photos, tmp_path, bare, every_st
                 presses.append(event)
                 signal.raise_signal(signal.SIGINT)
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Interrupted, match=f"--resume {tmp_path / 'run'}"):
         train(photos, tmp_path / "run", progress=press_twice)
     assert len(presses) == 2
     assert runs.read_run(tmp_path / "run").status == "interrupted"

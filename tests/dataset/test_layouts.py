@@ -34,7 +34,7 @@ def test_class_folders_with_nested_photos(tmp_path: Path, photos: Make) -> None:
     )  # fmt: skip
     assert index.root == tmp_path
     assert set(index.splits) == {""}
-    assert index.notes == ("2 photo(s) in folders inside class folders count for the class: 'cats'",)
+    assert index.notes == ("counted for their class: 2 photos in folders inside class folders: 'cats'",)
 
 
 def test_photos_of_class_folders_alone_need_no_note(tmp_path: Path, photos: Make) -> None:

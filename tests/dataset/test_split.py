@@ -158,7 +158,7 @@ def test_leaks_between_given_splits_are_told_not_mended() -> None:
 def test_one_content_under_two_labels_is_told() -> None:
     contents = [f"{k // 2:064x}" for k in range(10)]
     index = cut(make_index([0, 1] * 5, contents=contents), SplitPlan(0))
-    assert "5 photo(s) under several labels: p/0.jpg = p/1.jpg, p/2.jpg = p/3.jpg" in index.notes[-1]
+    assert "5 photos under several labels: p/0.jpg = p/1.jpg, p/2.jpg = p/3.jpg" in index.notes[-1]
     assert index.notes[-1].endswith("and 2 more")
 
 

@@ -13,7 +13,10 @@ from sortograph.records import DatasetIndex, Progress
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One run, once its photos are known. `began` is a reading of time.monotonic, in seconds."""
+    """One run, once its photos are known.
+
+    began: a reading of time.monotonic, in seconds; photos: what the user gave, a folder or a CSV file
+    """
 
     recipe: Recipe
     index: DatasetIndex
@@ -22,3 +25,4 @@ class Job:
     folder: Path
     began: float
     progress: Progress
+    photos: Path

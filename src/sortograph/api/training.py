@@ -20,7 +20,7 @@ from sortograph.api.job import Job
 from sortograph.api.log import Log
 from sortograph.api.photos import check_place
 from sortograph.dataset import SplitPlan, cut, scan, write_index
-from sortograph.errors import DataError, MissingExtra, RunError, UsageError
+from sortograph.errors import DataError, Interrupted, MissingExtra, RunError, UsageError
 from sortograph.files import write_atomic
 from sortograph.loading.pixels import PhotoPixels
 from sortograph.models import plan
@@ -54,7 +54,8 @@ def train(
     resume: the folder of an interrupted run, which goes on where it was, with the recipe that it has
 
     Ctrl-C stops at the next step: the best weights so far are judged and written, and the record's status
-    is "interrupted". Raises RecipeError, DataError, RunError, StorageError, GateError, MissingExtra.
+    is "interrupted". Pressed again, or once training is over, it raises Interrupted.
+    Raises RecipeError, DataError, RunError, StorageError, GateError, MissingExtra.
     """
     began, log = time.monotonic(), Log(progress)
     _need_torch()
@@ -67,11 +68,13 @@ def train(
     if classes is not None:
         settings = settings.model_copy(update={"data": type(settings.data)(classes=tuple(classes))})
     check_place(Path(photos), Path("runs" if out is None else out))
+    if out is not None:
+        runs.check_unused(Path(out))
     index, pixels = _read(Path(photos), settings, log)
     made = plan(settings.model, pixels.spec.size, len(index.classes))
     folder = runs.new_run(settings.name, None if out is None else Path(out))
     with runs.lock(folder):
-        return _logged(Job(settings, index, pixels, made, folder, began, log), log, None)
+        return _logged(Job(settings, index, pixels, made, folder, began, log, Path(photos)), log, None)
 
 
 def _go_on(photos: Path, folder: Path, log: Log, began: float) -> RunRecord:
@@ -80,7 +83,7 @@ def _go_on(photos: Path, folder: Path, log: Log, began: float) -> RunRecord:
 
     _check_resumed(folder, changed=False)  # again: it may have been finished before it was locked
     checkpoint = read_checkpoint(folder / "checkpoints")
-    settings = make_recipe(checkpoint.recipe, str(folder))
+    settings = make_recipe(checkpoint.recipe, str(folder / "recipe.toml"))
     for damaged in checkpoint.passed_over:
         log(Said(f"a checkpoint is passed over: {damaged}", warning=True))
     index, pixels = _read(photos, settings, log)
@@ -92,7 +95,7 @@ def _go_on(photos: Path, folder: Path, log: Log, began: float) -> RunRecord:
             fix="sortograph train PHOTOS, which begins a new run",
         )
     made = plan(settings.model, pixels.spec.size, len(index.classes))
-    return _logged(Job(settings, index, pixels, made, folder, began, log), log, checkpoint)
+    return _logged(Job(settings, index, pixels, made, folder, began, log, photos), log, checkpoint)
 
 
 def _logged(job: Job, log: Log, checkpoint: Checkpoint | None) -> RunRecord:
@@ -163,9 +166,15 @@ def _run(job: Job, checkpoint: Checkpoint | None) -> RunRecord:
             best_epoch=fitted.best_epoch,
         )
         return _finish(job, record, fitted)
-    except BaseException as error:
-        stopped = isinstance(error, KeyboardInterrupt)
-        runs.write_run(replace(record, status="interrupted" if stopped else "failed"))
+    except KeyboardInterrupt:
+        runs.write_run(replace(record, status="interrupted"))
+        raise Interrupted(
+            "interrupted",
+            where=str(job.folder),
+            fix=f"sortograph train {job.photos} --resume {job.folder}",
+        ) from None
+    except BaseException:
+        runs.write_run(replace(record, status="failed"))
         raise
 
 

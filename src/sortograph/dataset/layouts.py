@@ -18,7 +18,7 @@ from sortograph.dataset.names import (
     split_of,
 )
 from sortograph.dataset.walk import Level, below, look
-from sortograph.errors import DataError
+from sortograph.errors import DataError, counted
 from sortograph.images.names import composed, folded
 
 LAYOUTS = (
@@ -172,7 +172,7 @@ def _gather(root: Path, upper: list[Level], folders: list[tuple[str, str]]) -> L
         ),
         ignored=loose + sum(level.ignored for level in every),
         notes=(
-            *((f"{loose} loose photo(s) outside the class folders were ignored",) if loose else ()),
+            *((f"ignored: {counted(loose, 'loose photo')} outside the class folders",) if loose else ()),
             *_nested_note(folders, levels),
             *links_note(link for level in every for link in level.links),
         ),
@@ -190,7 +190,9 @@ def _nested_note(folders: list[tuple[str, str]], levels: list[Level]) -> tuple[s
     if not nested:
         return ()
     names = listed(map(repr, dict.fromkeys(nested)))
-    return (f"{len(nested)} photo(s) in folders inside class folders count for the class: {names}",)
+    return (
+        f"counted for their class: {counted(len(nested), 'photo')} in folders inside class folders: {names}",
+    )
 
 
 def _refuse_empty(root: Path, folders: list[str], levels: list[Level]) -> None:
@@ -241,10 +243,10 @@ def _unknown_layout(root: Path, photos: int, classes: int, unnamed: list[str]) -
     if unnamed:
         seen = f"{len(unnamed)} of them start with no class: {_named(unnamed)}"
     else:
-        seen = f"their names start with {classes} different word(s)"
+        seen = f"their names start with {counted(classes, 'different word')}"
     tables = sorted(path.name for path in root.glob("*.csv"))
     return DataError(
-        f"{photos} photo(s) without class folders, and {seen}",
+        f"{counted(photos, 'photo')} without class folders, and {seen}",
         where=str(root),
         expected=LAYOUTS,
         fix=f"sortograph index {root / tables[0]}" if tables else "make one folder for each class",

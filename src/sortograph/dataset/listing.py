@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from sortograph.errors import counted
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -32,4 +34,4 @@ class Listing:
 
 def links_note(links: Iterable[str]) -> tuple[str, ...]:
     count = len(tuple(links))
-    return (f"{count} linked folder(s) were not followed",) if count else ()
+    return (f"not followed: {counted(count, 'linked folder')}",) if count else ()

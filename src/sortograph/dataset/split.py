@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from sortograph.dataset.names import listed, shown
 from sortograph.dataset.quotas import Quota, quotas
 from sortograph.dataset.units import Unit, units
-from sortograph.errors import DataError, UsageError
+from sortograph.errors import DataError, UsageError, counted
 from sortograph.records import SPLITS, DatasetIndex
 
 _CUT_ORDER = ("test", "validation")
@@ -209,4 +209,4 @@ def _label_notes(index: DatasetIndex) -> list[str]:
     if not torn:
         return []
     named = listed((" = ".join(shown(index.paths[row]) for row in same) for same in torn), limit=3)
-    return [f"{len(torn)} photo(s) under several labels: {named}"]
+    return [f"{counted(len(torn), 'photo')} under several labels: {named}"]

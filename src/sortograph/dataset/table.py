@@ -21,7 +21,7 @@ from sortograph.dataset.names import (
     split_of,
 )
 from sortograph.dataset.walk import link_problem
-from sortograph.errors import DataError, RunError, nearest
+from sortograph.errors import DataError, RunError, counted, nearest
 from sortograph.files import unguard, write_csv
 from sortograph.images.inspect import read_bytes
 from sortograph.images.names import composed, decomposed
@@ -59,9 +59,9 @@ def table_listing(table: Path) -> Listing:
     _refuse(lengths, f"lines with more cells than the {len(header)} columns", table)
     _check_rows(rows, table)
     entries = tuple(dict.fromkeys(row.entry for row in rows))
-    notes = [f"column(s) not used: {listed(map(repr, extra))}"] if extra else []
+    notes = [f"columns not used: {listed(map(repr, extra))}"] if extra else []
     if len(entries) < len(rows):
-        notes.append(f"{len(rows) - len(entries)} repeated line(s) were ignored")
+        notes.append(f"ignored: {counted(len(rows) - len(entries), 'repeated line')}")
     return Listing(entries, notes=tuple(notes))
 
 

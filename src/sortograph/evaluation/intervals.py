@@ -22,7 +22,7 @@ def wilson(hits: int, n: int, level: float = 0.95) -> Estimate:
     Raises ValueError for n = 0, hits outside 0–n or a level outside 0–1.
 
     >>> str(wilson(9, 10))
-    '90.0 % [59.6, 98.2], n = 10'
+    '0.900 [0.596, 0.982], n = 10'
     """
     if n < 1 or not 0 <= hits <= n:
         raise ValueError(f"{hits} of {n} is no share")
@@ -44,7 +44,7 @@ def f1_score(right: int, wrong: int, level: float = 0.95) -> Estimate:
     the interval [0, 1]. Raises ValueError for negative counts.
 
     >>> str(f1_score(9, 1))
-    '94.7 % [74.7, 99.1], n = 10'
+    '0.947 [0.747, 0.991], n = 10'
     """
     if right == wrong == 0:
         return Estimate(0.0, 0.0, 1.0, level, 0, "neither met nor predicted")

@@ -40,6 +40,11 @@ class TrainingBatches:
         """Steps in one epoch. The last batch is smaller; one of a single photo joins the one before it."""
         return len(self._bounds()) - 1
 
+    @property
+    def photos(self) -> int:
+        """Photos in one epoch."""
+        return len(self._rows)
+
     def __call__(self, epoch: int, first: int = 0) -> Iterator[Batch]:
         rows = order(self._rows, self._plan.seed, epoch)
         table = draws(len(self._labels), self._plan.seed, epoch)

@@ -227,14 +227,13 @@ class Trainer:
 
     def _tell(self) -> None:
         now = time.monotonic()
-        if now - self._told < _TOLD_EVERY:
+        steps = len(self.batches)
+        if now - self._told < _TOLD_EVERY or self.step == steps:  # the epoch's row tells its end
             return
         self._told = now
-        steps = len(self.batches)
         left = self.sums.seconds / self.step * (steps - self.step)
-        done, total = self.sums.seen, round(self.sums.seen / self.step * steps)
         task = f"epoch {self.epoch} of {self.train.epochs}"
-        self.task.progress(Step(task, min(done, total), total, "photos", left))
+        self.task.progress(Step(task, self.sums.seen, self.batches.photos, "photos", left))
 
     def _plain(self) -> nn.Module:
         network: nn.Module = self.accelerator.unwrap_model(self.network)
