@@ -162,12 +162,32 @@ def test_mistakes_of_all_kinds_are_told_at_once_each_once():
         ("split.test=1", "less than 1"),
         ("about=1979-05-27", "about: input should be a valid string"),
         ("model=3", "model: "),
+        ("name=../../x", "name: "),
+        ("name=", "name: "),
+        ("train.momentum=0.9", "train: momentum has no effect with optimiser = 'adam'"),
+        ("train.warmup_epochs=2", "warmup_epochs has no effect with schedule = 'constant'"),
+        ("train.plateau_patience=2", "plateau_patience has no effect with schedule = 'constant'"),
         ("model.dense=" + "[" * 9999, "model.dense: "),
     ],
 )
 def test_one_mistake_is_told_in_one_line(override, told):
     (line,) = mistakes(override) if "\n" not in override else [" ".join(mistakes_text(override))]
     assert told in line
+
+
+def test_settings_that_do_something_are_taken():
+    taken = load_recipe(
+        "weather",
+        ["train.optimiser=sgd", "train.momentum=0.9", "train.schedule=plateau", "train.plateau_patience=2"],
+    ).train
+    assert (taken.momentum, taken.plateau_patience) == (0.9, 2)
+    with pytest.raises(RecipeError, match="leaves no epoch after it"):
+        load_recipe("weather", ["train.schedule=cosine", "train.warmup_epochs=20"])
+
+
+def test_batches_of_one_cannot_be_normalised():
+    with pytest.raises(RecipeError, match=r"batch_norm needs a train\.batch_size of at least 2"):
+        load_recipe("cnn", ["train.batch_size=1"])
 
 
 def mistakes_text(override):
@@ -211,7 +231,7 @@ def test_a_file_of_one_s_own(tmp_path):
     file = tmp_path / "나의 것.toml"
     file.write_text('about = "mine"\n[train]\nepochs = 3\n', encoding="utf-8")
     recipe = load_recipe(str(file))
-    assert (recipe.name, recipe.about, recipe.train.epochs) == ("나의 것", "mine", 3)
+    assert (recipe.name, recipe.about, recipe.train.epochs) == ("나의-것", "mine", 3)
     assert recipe_text(str(file)) == file.read_text(encoding="utf-8")
 
 
@@ -246,7 +266,7 @@ SIDES = st.integers(8, 2048)
 RECIPES = st.fixed_dictionaries(
     {},
     optional={
-        "name": TEXT,
+        "name": st.from_regex(r"[^\W_][\w.+-]{0,79}", fullmatch=True),
         "about": TEXT,
         "data": st.fixed_dictionaries({"classes": st.lists(TEXT, max_size=3)}),
         "split": st.fixed_dictionaries({"test": st.floats(0, 0.4), "seed": st.integers(0, 2**32 - 1)}),

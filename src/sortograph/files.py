@@ -26,6 +26,15 @@ _REASONS = {
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+_UMASK = _umask()  # once: the only way to read it changes it for a moment, for all threads
+
+
 @contextlib.contextmanager
 def storage_errors(path: Path) -> Iterator[None]:
     """Turns an OSError into a StorageError that names `path` and the way forward."""
@@ -60,7 +69,7 @@ def write_atomic(path: Path, data: bytes) -> None:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            Path(name).chmod(0o666 & ~_umask())
+            Path(name).chmod(0o666 & ~_UMASK)
             Path(name).replace(path)
         except BaseException:
             with contextlib.suppress(OSError):
@@ -121,12 +130,6 @@ def unguard(cell: str) -> str:
 def _is_formula(cell: str) -> bool:
     # Apostrophes before it are counted in, so that a cell says how often it was guarded.
     return cell.lstrip("'").startswith(_FORMULA)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _sync_folder(folder: Path) -> None:

@@ -6,19 +6,31 @@ range are refused, all of them at once, each with the nearest name that exists.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    model_validator,
+)
 
 from sortograph.errors import RecipeError, nearest
 from sortograph.records import PreprocessSpec
 
 DEFAULT = "cnn"
 _MOST_SIDE = 2048
+# Recipes name run folders. A letter or digit first: neither an option nor a hidden folder nor "..".
+_SAFE_NAME = re.compile(r"[^\W_][\w.+-]{0,79}")
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=1, le=65_536)]
@@ -148,6 +160,16 @@ class Augment(_Section):
     mixup: Annotated[float, Field(ge=0, le=8)] = 0.0
 
 
+# Field, the field that it depends on, the values of that one with which it does something.
+_ONLY_WITH = (
+    ("momentum", "optimiser", ("sgd",)),
+    ("epsilon", "optimiser", ("adam", "adamw")),
+    ("warmup_epochs", "schedule", ("cosine",)),
+    ("plateau_patience", "schedule", ("plateau",)),
+    ("plateau_factor", "schedule", ("plateau",)),
+)
+
+
 class Train(_Section):
     """How the weights are found.
 
@@ -185,9 +207,33 @@ class Train(_Section):
     clip_norm: Annotated[float, Field(ge=0)] = 0.0
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
 
+    @model_validator(mode="after")
+    def _has_effect(self) -> Train:
+        """Whoever sets a value expects that it does something."""
+        idle = [
+            f"{name} has no effect with {other} = {value!r}"
+            for name, other, values in _ONLY_WITH
+            if name in self.model_fields_set
+            and getattr(self, name) != type(self).model_fields[name].default
+            and (value := getattr(self, other)) not in values
+        ]
+        if self.warmup_epochs >= self.epochs:
+            idle.append("warmup_epochs leaves no epoch after it")
+        if idle:
+            raise ValueError("; ".join(idle))
+        return self
+
+
+def _safe(name: str) -> str:
+    if not _SAFE_NAME.fullmatch(name):
+        raise ValueError("expected up to 80 letters, digits and . _ + -, the first a letter or digit")
+    return name
+
 
 class Recipe(_Section):
-    name: str = "custom"
+    """name: also names the run folder: letters, digits and . _ + -, at most 80."""
+
+    name: Annotated[str, AfterValidator(_safe)] = "custom"
     about: str = ""
     data: Data = Data()
     split: Split = Split()
@@ -200,6 +246,8 @@ class Recipe(_Section):
     def _fits_together(self) -> Recipe:
         if self.model.kind != "dense" and not self.model.filters:
             raise ValueError("model.filters is empty: a convolutional network needs at least one block")
+        if self.model.batch_norm and self.train.batch_size == 1:
+            raise ValueError("model.batch_norm needs a train.batch_size of at least 2")
         return self
 
     def to_dict(self) -> dict[str, Any]:
@@ -217,7 +265,8 @@ def load_recipe(name: str = DEFAULT, overrides: Sequence[str] = (), seed: int | 
     5
     """
     data = _parse(recipe_text(name), name)
-    data.setdefault("name", Path(name).stem)
+    # What a run folder may be called: other characters of a file's name become hyphens.
+    data.setdefault("name", re.sub(r"[^\w.+-]+", "-", Path(name).stem).strip("._+-")[:80] or "custom")
     mistakes = [mistake for text in overrides if (mistake := _override(data, text))]
     if seed is not None and (mistake := _override(data, f"train.seed={seed}")):
         mistakes.append(mistake)

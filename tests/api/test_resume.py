@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 import signal
 import threading
@@ -13,7 +14,7 @@ import sortograph
 from sortograph import runs
 from sortograph.bundle.runtime import open_bundle
 from sortograph.errors import Interrupted, RunError, UsageError
-from sortograph.records import EpochDone, Step
+from sortograph.records import EpochDone, Said, Step
 
 WEIGHTS = "weights.safetensors"
 # All that a checkpoint has to bring back: running statistics, moments, dropout, augmentation, the best.
@@ -47,6 +48,29 @@ def every_step(monkeypatch):
 def interrupted(train, photos, stop, tmp_path, bare):
     """Stopped after the first of three epochs."""
     return train(photos, tmp_path / "run", *FULL, progress=stop(after_epoch(1)))
+
+
+def test_the_test_photos_judge_once(interrupted, photos):
+    assert set(interrupted.evaluation) == {"train", "validation"}
+    assert set(sortograph.train(photos, resume=interrupted.folder).evaluation) == {
+        "train",
+        "validation",
+        "test",
+    }
+
+
+def test_the_time_of_all_sessions_counts(interrupted, photos):
+    before = runs.read_run(interrupted.folder)
+    runs.write_run(dataclasses.replace(before, seconds=1000.0))
+    assert sortograph.train(photos, resume=interrupted.folder).seconds > 1000
+
+
+def test_other_circumstances_are_told(interrupted, photos, monkeypatch):
+    said = []
+    monkeypatch.setattr("torch.get_num_threads", lambda: 77)
+    sortograph.train(photos, resume=interrupted.folder, progress=said.append)
+    warnings = [event.text for event in said if isinstance(event, Said) and event.warning]
+    assert any("threads was" in text and "is 77" in text for text in warnings)
 
 
 def test_stopped_when_training_is_over(train, photos, whole, tmp_path, bare, monkeypatch):
@@ -115,7 +139,7 @@ def test_an_interrupted_run_can_be_used_and_says_what_it_is(interrupted, photos)
     assert open_bundle(interrupted.bundle).replay() == 0
     answer = sortograph.load(interrupted.folder).predict(photos / "red" / "0.png")
     assert answer.label in ("red", "green", "blue")
-    assert read.evaluation["test"].n == interrupted.evaluation["test"].n
+    assert read.evaluation["validation"].n == interrupted.evaluation["validation"].n
     assert not (interrupted.folder / ".lock").exists()
 
 

@@ -96,7 +96,7 @@ def test_two_processes_append_at_the_same_time(tmp_path, facts):
     for process in processes:
         process.communicate(timeout=30)
         assert process.returncode == 0
-    assert (tmp_path / "keys.bin").stat().st_size == 70 * 40
+    assert (tmp_path / "keys.bin").stat().st_size == 70 * 44
     assert fills(PixelStore(tmp_path, SHAPE), facts, range(70))
 
 
@@ -135,7 +135,7 @@ def test_a_crash_between_pixels_and_keys_loses_no_more_than_those_photos(
     assert (tmp_path / "pixels.bin").stat().st_size == 2 * store.record
 
 
-@pytest.mark.parametrize(("name", "record"), [("keys.bin", 40), ("pixels.bin", 36)])
+@pytest.mark.parametrize(("name", "record"), [("keys.bin", 44), ("pixels.bin", 36)])
 @pytest.mark.parametrize("left", [0.0, 0.5, 1.0, 1.5, 2.9])
 def test_files_that_were_cut_off_keep_what_is_whole(tmp_path, stored, facts, name, record, left):
     PixelStore(tmp_path, SHAPE).append([stored(number) for number in range(3)])
@@ -147,6 +147,20 @@ def test_files_that_were_cut_off_keep_what_is_whole(tmp_path, stored, facts, nam
     assert not whole or fills(store, facts, whole)
     store.append([stored(number) for number in (7, 2, 1, 0)])
     assert fills(PixelStore(tmp_path, SHAPE), facts, [0, 1, 2, 7])
+
+
+@pytest.mark.parametrize("damaged", [0, 1, 2])
+def test_damaged_pixels_count_as_not_stored_and_are_kept_anew(tmp_path, stored, facts, damaged):
+    PixelStore(tmp_path, SHAPE).append([stored(number) for number in range(3)])
+    with (tmp_path / "pixels.bin").open("r+b") as file:
+        file.seek(damaged * 36 + 20)
+        file.write(b"\xff\x00\xff")
+    store = PixelStore(tmp_path, SHAPE)
+    assert [number for number in range(3) if facts(number).sha256 in store] == sorted({0, 1, 2} - {damaged})
+    assert store.facts(facts(damaged).sha256) is None
+    store.append([stored(damaged)])
+    assert fills(store, facts, range(3))
+    assert fills(PixelStore(tmp_path, SHAPE), facts, range(3))
 
 
 @pytest.mark.parametrize("name", ["keys.bin", "pixels.bin"])

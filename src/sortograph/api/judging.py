@@ -41,6 +41,7 @@ def judge_and_bundle(
 ) -> tuple[dict[str, EvaluationResult], list[PredictionTable]]:
     """Export, check against torch on held-out photos, judge every split, write model.onnx.
 
+    The test photos judge once: not a run that was interrupted and may go on.
     Raises GateError when the exported model answers otherwise than the trained network.
     """
     index, where = job.index, str(job.folder / FILE_NAME)
@@ -55,7 +56,7 @@ def judge_and_bundle(
     tables = [
         predict_split(index, split, run, lambda rows: job.pixels.evaluation(index, rows), job.progress)
         for split in SPLITS
-        if len(index.rows(split))
+        if len(index.rows(split)) and not (split == "test" and fitted.interrupted)
     ]
     evaluation = with_gaps({table.split: judge(table) for table in tables})
     manifest = BundleManifest(
@@ -75,7 +76,9 @@ def _check(job: Job, fitted: Fitted, run: Run, where: str) -> None:
     from sortograph.training.fit import reference
 
     held_out = np.concatenate([job.index.rows("test"), job.index.rows("validation")])
-    rows = (held_out if len(held_out) else job.index.rows("train"))[:_PARITY_PHOTOS]
+    rows = held_out if len(held_out) else job.index.rows("train")
+    if len(rows) > _PARITY_PHOTOS:  # from all classes, which lie one after the other
+        rows = rows[np.linspace(0, len(rows) - 1, _PARITY_PHOTOS).astype(np.int64)]
     expected = reference(job.plan, job.pixels.spec, fitted.weights)
     for start in range(0, len(rows), _BATCH):
         photos = job.pixels.evaluation(job.index, rows[start : start + _BATCH])

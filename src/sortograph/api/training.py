@@ -82,6 +82,7 @@ def _go_on(photos: Path, folder: Path, log: Log, began: float) -> RunRecord:
     from sortograph.training.checkpoint import read_checkpoint
 
     _check_resumed(folder, changed=False)  # again: it may have been finished before it was locked
+    began -= runs.read_run(folder).seconds  # what was spent before counts too
     checkpoint = read_checkpoint(folder / "checkpoints")
     settings = make_recipe(checkpoint.recipe, str(folder / "recipe.toml"))
     for damaged in checkpoint.passed_over:
@@ -133,7 +134,7 @@ def _read(photos: Path, settings: Recipe, progress: Progress) -> tuple[DatasetIn
     found = scan(photos, reader=pixels.read, classes=settings.data.classes or None, progress=progress)
     pixels.flush()
     index = cut(found, SplitPlan(settings.split.seed, settings.split.validation, settings.split.test))
-    _check_labels(settings, index)
+    _check_fit(settings, index)
     for note in index.notes:
         progress(Said(note))
     if index.rejected:
@@ -143,7 +144,15 @@ def _read(photos: Path, settings: Recipe, progress: Progress) -> tuple[DatasetIn
     return index, pixels
 
 
-def _check_labels(settings: Recipe, index: DatasetIndex) -> None:
+def _check_fit(settings: Recipe, index: DatasetIndex) -> None:
+    """What only the photos can tell about a recipe."""
+    if settings.train.early_stopping and not len(index.rows("validation")):
+        raise DataError(
+            "early stopping watches the validation photos, and there are none",
+            where=str(index.root),
+            expected="some validation photos",
+            fix="--set split.validation=0.15, or --set train.early_stopping=0",
+        )
     count = len(index.classes)
     if settings.train.labels == "binary" and count != 2:
         raise DataError(

@@ -14,6 +14,7 @@ from sortograph.records.evaluation import EvaluationResult
 class EpochRow:
     """One epoch. Training figures are running means over augmented batches; validation figures are clean.
 
+    With MixUp, a training photo counts as right by the label that it had before it was mixed.
     Losses are mean natural-log cross-entropies per photo; accuracies are 0–1; None without validation.
     `gradient_norms` holds the L2 norm per layer before clipping, its mean over every eighth step.
     """

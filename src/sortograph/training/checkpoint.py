@@ -45,6 +45,7 @@ class Checkpoint:
     """Where a run stands: `step` steps of epoch number `epoch` (from 1) are done.
 
     fingerprint: of the index; recipe: resolved, as plain data; tensors: "network/…", "best/…", "optimiser/…"
+    circumstances: what the bits of the result depend on besides, by name
     passed_over: newer files that are damaged, and how
     """
 
@@ -55,6 +56,7 @@ class Checkpoint:
     history: tuple[EpochRow, ...]
     sums: Sums
     tensors: Mapping[str, Tensor]
+    circumstances: Mapping[str, str] = field(default_factory=dict)
     passed_over: tuple[str, ...] = ()
 
 
@@ -69,6 +71,7 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
         "step": checkpoint.step,
         "history": [asdict(row) for row in checkpoint.history],
         "sums": asdict(checkpoint.sums),
+        "circumstances": dict(checkpoint.circumstances),
     }
     text = json.dumps(state)
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.tensors.items()}
@@ -119,6 +122,7 @@ def _read(path: Path) -> Checkpoint:
         history=tuple(EpochRow(**row) for row in state["history"]),
         sums=Sums(**state["sums"]),
         tensors=tensors,
+        circumstances=state["circumstances"],
     )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import torch
 
+from sortograph.images.decode import contract
 from sortograph.recipe import Train
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # mallopt(3)
@@ -32,6 +33,12 @@ def describe(device: torch.device, dtype: torch.dtype) -> dict[str, str | int]:
         "precision": str(dtype).removeprefix("torch."),
         "threads": torch.get_num_threads(),
     }
+
+
+def circumstances(device: torch.device, dtype: torch.dtype) -> dict[str, str]:
+    """What the bits of a result depend on besides recipe and photos, by name."""
+    described = {name: str(value) for name, value in describe(device, dtype).items()}
+    return {**described, "torch": torch.__version__, "decoder": contract()}
 
 
 def keep_memory() -> None:

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sortograph.errors import GateError
+from sortograph.errors import GateError, StorageError
 from sortograph.loading.augment import mixed
 from sortograph.loading.batches import Batch, TrainingBatches, clean_batches
 from sortograph.loading.order import torch_seed
 from sortograph.recipe import Recipe
-from sortograph.records import EpochDone, EpochRow, Progress, Step
+from sortograph.records import EpochDone, EpochRow, Progress, Said, Step
 from sortograph.training.checkpoint import (
     Checkpoint,
     Sums,
@@ -29,7 +29,7 @@ from sortograph.training.checkpoint import (
     restore_optimiser,
     write_checkpoint,
 )
-from sortograph.training.device import precision, seeded
+from sortograph.training.device import circumstances, precision, seeded
 from sortograph.training.losses import class_weights, loss_of, targets
 from sortograph.training.optim import make_optimiser, prepare_step
 from sortograph.training.schedule import best_epoch, is_over, learning_rate
@@ -95,18 +95,34 @@ class Trainer:
         self.best = parts["best"]
         self.history = list(checkpoint.history)
         self.epoch, self.step, self.sums = checkpoint.epoch, checkpoint.step, checkpoint.sums
+        now = circumstances(self.device, self.dtype)
+        other = [
+            f"{name} was {was}, is {now.get(name, 'unknown')}"
+            for name, was in checkpoint.circumstances.items()
+            if was != now.get(name)
+        ]
+        if other:
+            text = f"the result will not be that of an uninterrupted run to the bit: {'; '.join(other)}"
+            self.task.progress(Said(text, warning=True))
 
     def run(self) -> Fitted:
         """Train until the recipe is done or someone stops it. Raises GateError when the loss explodes."""
         interrupted = False
         while not interrupted and not is_over(self.train, self.history):
             interrupted = not self._epoch()
-        self.save()  # what comes after training may be interrupted too
+        self._save_last()
         last = self._snapshot()
         keeps_best = self.train.keep == "best" and bool(self.best)
         best = best_epoch(self.train, self.history)
         kept = best if keeps_best else (self.history[-1].epoch if self.history else None)
         return Fitted(self.best if keeps_best else last, tuple(self.history), kept, interrupted)
+
+    def _save_last(self) -> None:
+        """What comes after training may be interrupted too; a full disk shall not cost what was learned."""
+        try:
+            self.save()
+        except StorageError as error:
+            self.task.progress(Said(f"this run cannot be resumed: {error.what}: {error.where}", warning=True))
 
     def _epoch(self) -> bool:
         """One epoch, or what is left of it; False when stopped in its middle."""
@@ -191,8 +207,8 @@ class Trainer:
             gradient_norms={name: norm / sums.norm_steps for name, norm in sums.norms.items()},
         )
         self.history.append(row)
-        is_best = best_epoch(self.train, self.history) == row.epoch
-        if is_best and loss is not None and self.train.keep == "best":
+        is_best = loss is not None and best_epoch(self.train, self.history) == row.epoch
+        if is_best and self.train.keep == "best":
             self.best = self._snapshot()
         self.epoch, self.step, self.sums = self.epoch + 1, 0, Sums()
         left = np.mean([done.seconds for done in self.history]) * (self.train.epochs - row.epoch)
@@ -260,6 +276,7 @@ class Trainer:
             history=tuple(self.history),
             sums=self.sums,
             tensors=tensors,
+            circumstances=circumstances(self.device, self.dtype),
         )
         write_checkpoint(self.task.folder, state)
         self._saved = time.monotonic()
