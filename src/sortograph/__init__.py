@@ -3,8 +3,9 @@
 Each public name is loaded when it is first asked for, so that nobody waits for what they do not use.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from sortograph import lazy
 
 if TYPE_CHECKING:
     from sortograph.api import demo, doctor, evaluate, index, load, predict, recipes, report, train
@@ -68,15 +69,7 @@ _NAMES = {
         "Step",
     ),
 }
-_HOMES = {name: module for module, names in _NAMES.items() for name in names}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-    globals()[name] = value  # asked for once
-    return value
+__getattr__ = lazy.getter(__name__, _NAMES)
 
 
 def __dir__() -> list[str]:

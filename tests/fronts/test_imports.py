@@ -34,7 +34,7 @@ def foreign(modules: frozenset[str]) -> set[str]:
 def test_the_package_alone_imports_nothing():
     modules = modules_after("import sortograph\nassert sortograph.__version__")
     assert foreign(modules) == {"sortograph"}
-    assert {name for name in modules if name.startswith("sortograph")} == {"sortograph"}
+    assert {name for name in modules if name.startswith("sortograph")} == {"sortograph", "sortograph.lazy"}
 
 
 def test_records_and_errors_come_without_the_rooms_that_make_them():
@@ -42,9 +42,15 @@ def test_records_and_errors_come_without_the_rooms_that_make_them():
     assert {name for name in modules if name.startswith("sortograph")} == {
         "sortograph",
         "sortograph.errors",
+        "sortograph.lazy",
         "sortograph.records",
         "sortograph.records.predictions",
     }
+
+
+def test_progress_is_told_without_numpy():
+    modules = modules_after("import sortograph\nsortograph.EpochDone, sortograph.Said, sortograph.RunRecord")
+    assert foreign(modules) == {"sortograph"}
 
 
 @pytest.mark.parametrize(

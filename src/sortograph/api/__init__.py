@@ -1,7 +1,8 @@
 """The verbs: the only place where rooms are wired together. Each loads what it needs when it is called."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from sortograph import lazy
 
 if TYPE_CHECKING:
     from sortograph.api.digits import demo
@@ -37,10 +38,4 @@ _NAMES = {
     "reviewing": ("Evaluated", "evaluate", "report"),
     "training": ("train",),
 }
-_HOMES = {name: module for module, names in _NAMES.items() for name in names}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = lazy.getter(__name__, _NAMES)

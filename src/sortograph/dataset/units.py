@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from sortograph.images.names import composed
 from sortograph.records import DatasetIndex
 
 
@@ -26,7 +27,7 @@ def units(index: DatasetIndex, rows: Iterable[int], seed: int) -> list[Unit]:
     """The rows as units, largest first, then in the order drawn by `seed`.
 
     A draw is a hash of seed, content and path, so it does not depend on the order of the photos, the
-    machine, or the version of any random generator.
+    machine and how it spells names, or the version of any random generator.
     """
     bound = _bind(index, rows)
     every = [
@@ -41,7 +42,7 @@ def units(index: DatasetIndex, rows: Iterable[int], seed: int) -> list[Unit]:
 
 
 def _draw(index: DatasetIndex, row: int, seed: int) -> str:
-    text = f"{seed}:{index.sha256[row]}:{index.paths[row]}"
+    text = f"{seed}:{index.sha256[row]}:{composed(index.paths[row])}"
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from dataclasses import dataclass, field, replace
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -98,12 +100,29 @@ class DatasetIndex:
                 table[split or "all"] = {c: int((labels == k).sum()) for k, c in enumerate(self.classes)}
         return table
 
+    def overlaps(self) -> dict[tuple[str, str], int]:
+        """(first split, second split) → photos of the second whose content also lies in the first.
+
+        The pairs are in the order train, validation, test; those without such photos are left out.
+        """
+        held = {split: [self.sha256[row] for row in self.rows(split)] for split in SPLITS}
+        known = {split: set(contents) for split, contents in held.items()}
+        counts = {
+            (first, second): sum(content in known[first] for content in held[second])
+            for first, second in combinations(SPLITS, 2)
+        }
+        return {pair: count for pair, count in counts.items() if count}
+
     @property
     def fingerprint(self) -> str:
-        """Changes when a class, a path, a content, a label or a split does."""
+        """Changes when a class, a path, a content, a label or a split does.
+
+        Paths count as NFC: systems that spell names in other ways give one fingerprint.
+        """
         digest = hashlib.sha256("\0".join(self.classes).encode("utf-8", "surrogateescape"))
         rows = zip(self.paths, self.sha256, self.labels.tolist(), self.splits, strict=True)
         for path, content, label, split in rows:
+            path = unicodedata.normalize("NFC", path)
             digest.update(f"\n{path}\0{content}\0{label}\0{split}".encode("utf-8", "surrogateescape"))
         return digest.hexdigest()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -44,9 +44,13 @@ class ClassScore:
 class EvaluationResult:
     """All that was measured on one split.
 
-    metrics    name → Estimate: "accuracy", "balanced_accuracy", "log_loss", …
+    metrics    name → Estimate: "accuracy", "balanced_accuracy", "log_loss", …; where the split shares photos
+               with train, "accuracy_unseen" of the others, if there are any
     confusion  int64 (C, C), rows are truth, columns are predictions
     gaps       differences to other splits, as "accuracy: train - test" → difference
+    gap_intervals  of the accuracies: the same keys → (low, high) at their level
+    leaks      other split → photos of this one whose content also lies there; of train, validation and test
+               only those before this one, and none without such photos
     """
 
     split: str
@@ -55,6 +59,8 @@ class EvaluationResult:
     per_class: tuple[ClassScore, ...]
     confusion: NDArray[np.int64]
     gaps: Mapping[str, float]
+    gap_intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    leaks: Mapping[str, int] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -63,6 +69,8 @@ class EvaluationResult:
             "per_class": [asdict(score) for score in self.per_class],
             "confusion": self.confusion.tolist(),
             "gaps": dict(self.gaps),
+            "gap_intervals": {key: list(ends) for key, ends in self.gap_intervals.items()},
+            "leaks": dict(self.leaks),
         }
 
     @classmethod
@@ -85,4 +93,11 @@ class EvaluationResult:
             per_class=scores,
             confusion=np.array(data["confusion"], dtype=np.int64),
             gaps=dict(data["gaps"]),
+            gap_intervals={key: (low, high) for key, (low, high) in data.get("gap_intervals", {}).items()},
+            leaks=dict(data.get("leaks", {})),
         )
+
+
+def leaks(evaluation: Mapping[str, EvaluationResult]) -> dict[str, int]:
+    """Of all splits: "train/test" → photos of test whose content also lies in train."""
+    return {f"{other}/{split}": n for split, result in evaluation.items() for other, n in result.leaks.items()}

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sortograph.records.evaluation import EvaluationResult
+if TYPE_CHECKING:
+    from sortograph.records.evaluation import EvaluationResult, leaks
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,4 +72,5 @@ class RunRecord:
             "status": self.status,
             "best_epoch": self.best_epoch,
             "evaluation": {split: result.to_json() for split, result in self.evaluation.items()},
+            "leaks": leaks(self.evaluation),
         }

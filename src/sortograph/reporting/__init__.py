@@ -4,8 +4,9 @@
 when it is used. All pictures are PNG bytes.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from sortograph import lazy
 
 if TYPE_CHECKING:
     from sortograph.reporting.galleries import augmented_sheet, mistake_sheet, prediction_sheet, sample_sheet
@@ -34,10 +35,4 @@ _NAMES = {
     "plots": ("confusion", "curves", "per_class"),
     "sheet": ("Tile", "draw_sheet"),
 }
-_HOMES = {name: module for module, names in _NAMES.items() for name in names}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = lazy.getter(__name__, _NAMES)
