@@ -14,7 +14,7 @@ from PIL import Image
 from sortograph.classify import Classifier, FakeClassifier, find_photos, load
 from sortograph.errors import BundleError, DataError, UsageError
 from sortograph.images.preprocess import prepare, resize
-from sortograph.records import Prediction
+from sortograph.records import Prediction, Said
 
 
 @pytest.fixture
@@ -266,10 +266,47 @@ def test_find_photos_reads_names_from_standard_input(folder, monkeypatch, end):
     assert list(find_photos(["-"])) == names
 
 
-def test_find_photos_checks_names_from_standard_input(monkeypatch):
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"nowhere.jpg\n\n")))
+def test_names_on_standard_input_may_be_wrong(classifier, folder, monkeypatch):
+    names = [b"nowhere.jpg", bytes(folder / "1.png"), b"x" * 5000, bytes(folder)]
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\n".join(names))))
+    gone, good, too_long, *rest = classifier.predict_many(find_photos(["-"]))
+    assert (gone.path, gone.label, gone.error) == ("nowhere.jpg", None, "no such file")
+    assert good.error is None
+    assert "name too long" in too_long.error
+    assert len(rest) == 12
+
+
+def test_names_are_checked_before_standard_input_is_read(monkeypatch):
+    monkeypatch.setattr(sys, "stdin", None)
     with pytest.raises(DataError, match=r"no such file or folder: nowhere\.jpg"):
-        find_photos(["-"])
+        find_photos(["-", "nowhere.jpg"])
+
+
+def test_long_lists_of_missing_names_are_cut():
+    with pytest.raises(DataError) as caught:
+        find_photos(f"gone-{k}.jpg" for k in range(20_000))
+    assert caught.value.what == "20000 names do not exist"
+    assert caught.value.where.endswith("gone-9.jpg and 19990 more")
+
+
+def test_what_is_left_out_of_folders_is_counted(folder):
+    (folder / "notes.txt").write_text("")
+    (folder / ".hidden").mkdir()
+    (folder / ".hidden" / "1.png").write_bytes(b"")
+    told = []
+    assert len(list(find_photos([folder, folder / "notes.txt"], progress=told.append))) == 13
+    assert told == [Said("2 other files were left out: hidden, linked, or not a photo")]
+    told.clear()
+    list(find_photos([folder / "notes.txt"], progress=told.append))
+    assert told == []
+
+
+def test_what_is_left_out_is_told_before_there_is_nothing(tmp_path):
+    (tmp_path / "notes.txt").write_text("")
+    told = []
+    with pytest.raises(DataError, match="no photos"):
+        list(find_photos([tmp_path], progress=told.append))
+    assert told == [Said("1 other file was left out: hidden, linked, or not a photo")]
 
 
 def test_the_fake_answers_as_a_classifier_would(folder):

@@ -309,6 +309,13 @@ def test_a_full_disk_leaves_the_files_of_before(tmp_path: Path, monkeypatch: pyt
     assert not (tmp_path / "predictions.csv").exists()
 
 
+def test_data_json_names_the_folder_that_a_dot_stands_for(tmp_path, monkeypatch):
+    (tmp_path / "holiday").mkdir()
+    monkeypatch.chdir(tmp_path / "holiday")
+    runs.write_data(tmp_path, replace(make_index(), root=Path()))
+    assert json.loads((tmp_path / "data.json").read_text("utf-8"))["photos"] == "holiday"
+
+
 def make_index() -> DatasetIndex:
     return DatasetIndex(
         root=Path("photos"),

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sortograph.bundle.runtime import Bundle, open_bundle
-from sortograph.errors import DataError, PhotoError, UsageError
+from sortograph.errors import DataError, PhotoError, UsageError, counted
 from sortograph.images.sources import Photo, name_of, to_pixels
 from sortograph.images.walk import photos_below
 from sortograph.records import BundleManifest, Prediction, PreprocessSpec
@@ -31,11 +31,14 @@ from sortograph.records import BundleManifest, Prediction, PreprocessSpec
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
+    from sortograph.records import Progress
+
 Pixels = NDArray[np.uint8]
 
 _FAKE_SPEC = PreprocessSpec(size=(64, 64))
 _MOST_DECODERS = 8
 _BATCHES_AHEAD = 2
+_STDIN = "-"
 
 
 class _Answers(ABC):
@@ -182,40 +185,62 @@ def load(bundle: str | os.PathLike[str], *, threads: int | None = None) -> Class
     return Classifier(open_bundle(Path(bundle), threads=threads))
 
 
-def find_photos(inputs: Iterable[str | os.PathLike[str]]) -> Iterator[Path]:
+def find_photos(
+    inputs: Iterable[str | os.PathLike[str]], *, progress: Progress | None = None
+) -> Iterator[Path]:
     """Files as given, and the photos in folders and below them in natural order.
 
-    "-" stands for the names on standard input, one a line, or each ended by a zero byte. Folders are
-    walked while photos are taken. Raises DataError at once for names that do not exist, all of them in
-    one message; and at the end when folders were given and nothing was found.
+    "-" stands for the names on standard input, one a line, or each ended by a zero byte; those are not
+    looked for here, so that one of them that is gone costs no more than its own answer. Folders are walked
+    while photos are taken; how many other files were left out of them is told in the end.
+
+    Raises DataError at once for other names that do not exist, all of them in one message; and at the end
+    when nothing was found.
     """
-    paths = [Path(name) for given in inputs for name in _names(given)]
-    missing = [str(path) for path in paths if not os.path.lexists(path)]
+    given = [os.fspath(name) for name in inputs]
+    missing = [name for name in given if name != _STDIN and not os.path.lexists(name)]
     if missing:
         raise DataError(
             "no such file or folder" if len(missing) == 1 else f"{len(missing)} names do not exist",
-            where=", ".join(missing),
+            where=_listed(missing),
             expected="photos, folders of photos, or - for names on standard input",
         )
-    return _found(paths)
+    return _found([Path(path) for name in given for path in _names(name)], progress)
 
 
-def _found(paths: list[Path]) -> Iterator[Path]:
-    count = 0
+def _found(paths: Sequence[Path], progress: Progress | None) -> Iterator[Path]:
+    found, others = 0, 0
+
+    def leave_out(count: int) -> None:
+        nonlocal others
+        others += count
+
     for path in paths:
-        for photo in photos_below(path) if path.is_dir() else [path]:
-            count += 1
+        # Unlike Path.is_dir, this takes names that are too long for no folder instead of raising.
+        for photo in photos_below(path, leave_out) if os.path.isdir(path) else [path]:  # noqa: PTH112
+            found += 1
             yield photo
-    if paths and not count:
+    if others and progress is not None:
+        from sortograph.records import Said
+
+        were = "was" if others == 1 else "were"
+        progress(Said(f"{counted(others, 'other file')} {were} left out: hidden, linked, or not a photo"))
+    if paths and not found:
         raise DataError(
-            "no photos", where=", ".join(map(str, paths)), expected="files with the suffix of a photo"
+            "no photos", where=_listed(map(str, paths)), expected="files with the suffix of a photo"
         )
 
 
-def _names(given: str | os.PathLike[str]) -> list[str]:
-    name = os.fspath(given)
-    if name != "-":
-        return [name]
+def _listed(names: Iterable[str]) -> str:
+    """The first ten."""
+    from sortograph.dataset.names import listed  # only for errors: nothing else of it is needed
+
+    return listed(names)
+
+
+def _names(given: str) -> list[str]:
+    if given != _STDIN:
+        return [given]
     data = sys.stdin.buffer.read()
     lines = data.split(b"\0") if b"\0" in data else data.splitlines()
     return [os.fsdecode(line) for line in lines if line]

@@ -183,7 +183,7 @@ def write_data(folder: Path, index: DatasetIndex) -> None:
     """
     data = {
         "format_version": FORMAT_VERSION,
-        "photos": index.root.name,
+        "photos": index.root.resolve().name,
         "classes": list(index.classes),
         "ignored": index.ignored,
         "rejected": [{"path": bad.path, "reason": bad.reason} for bad in index.rejected],

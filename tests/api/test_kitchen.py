@@ -23,6 +23,23 @@ def test_a_copy_is_the_recipe_with_its_comments(tmp_path):
     assert load_recipe(str(file)) == load_recipe("weather")
 
 
+@pytest.mark.parametrize(
+    ("name", "written"), [("mine", "mine.toml"), ("a.b", "a.b.toml"), ("c.toml", "c.toml")]
+)
+def test_a_copy_is_named_as_recipes_are(tmp_path, name, written):
+    assert copy_recipe("weather", tmp_path / name) == tmp_path / written
+    assert [file.name for file in tmp_path.iterdir()] == [written]
+    assert load_recipe(str(tmp_path / written)) == load_recipe("weather")
+
+
+@pytest.mark.parametrize("place", ["", ".", "mine"])
+def test_a_copy_is_no_folder(tmp_path, monkeypatch, place):
+    (tmp_path / "mine").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StorageError, match="such a file already"):
+        copy_recipe("weather", place)
+
+
 def test_a_copy_takes_nobody_s_place(tmp_path):
     (tmp_path / "mine.toml").write_text("years of work")
     with pytest.raises(StorageError, match="such a file already"):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
 
 import sortograph
-from sortograph.errors import DataError, StorageError, UsageError
+from sortograph.api.photos import lies_among
+from sortograph.errors import DataError, RecipeError, StorageError, UsageError
 from sortograph.records import Step
 
 
@@ -21,12 +24,25 @@ def test_photos_are_found_and_cut(photos, watch):
 
 
 def test_the_cut_is_that_of_training(run, photos):
-    found = sortograph.index(photos, classes=("red", "green", "blue"), validation=0.105, test=0.3, seed=123)
-    assert found.fingerprint == run.fingerprint, "weather cuts like this"
+    """With the same recipe and settings, and with nothing else."""
+    classes = ("red", "green", "blue")
+    assert sortograph.index(photos, recipe="weather", classes=classes).fingerprint == run.fingerprint
+    as_setting = [f"data.classes={list(classes)}"]
+    assert sortograph.index(photos, recipe="weather", overrides=as_setting).fingerprint == run.fingerprint
+    assert sortograph.index(photos, classes=classes).fingerprint != run.fingerprint
+
+
+def test_short_forms_are_settings(photos):
+    short = sortograph.index(photos, split_seed=5, validation=0.2, test=0)
+    settings = ["split.seed=5", "split.validation=0.2", "split.test=0"]
+    assert sortograph.index(photos, overrides=settings).splits == short.splits
+    both = sortograph.index(photos, overrides=["split.seed=4"], split_seed=5, validation=0.2, test=0.0)
+    assert both.splits == short.splits
+    assert set(short.splits) == {"train", "validation"}
 
 
 def test_seed_and_shares_of_the_cut(photos):
-    plain, other = sortograph.index(photos), sortograph.index(photos, seed=5)
+    plain, other = sortograph.index(photos), sortograph.index(photos, split_seed=5)
     assert plain.splits != other.splits
     assert plain.counts() == other.counts()
     halves = sortograph.index(photos, validation=0, test=0.5).counts()
@@ -58,7 +74,7 @@ def test_a_grid_is_drawn_at_the_size_of_its_tiles(photos, tmp_path, watch):
 def test_an_earlier_grid_is_drawn_again(photos, tmp_path):
     sortograph.index(photos, grid=tmp_path / "grid.png")
     first = (tmp_path / "grid.png").read_bytes()
-    sortograph.index(photos, grid=tmp_path / "grid.png", seed=0)
+    sortograph.index(photos, grid=tmp_path / "grid.png", split_seed=0)
     assert (tmp_path / "grid.png").read_bytes() == first
 
 
@@ -82,9 +98,34 @@ def test_a_grid_is_drawn_over_nothing_but_a_grid(photos, tmp_path, watch, what):
         sortograph.index(photos, grid=target)
 
 
+@pytest.mark.parametrize("place", ["grid.png", "red/grid.png", "new/grid.png", "red/../grid.png"])
+def test_no_grid_among_the_photos(photos, watch, place):
+    watch(photos)
+    with pytest.raises(UsageError, match="among the photos") as raised:
+        sortograph.index(photos, grid=photos / place)
+    assert "--grid" in raised.value.fix
+
+
+def test_places_among_photos_however_they_are_spelled(own_photos, tmp_path, monkeypatch):
+    assert lies_among(own_photos, own_photos / "red" / ".." / "new" / "x.png")
+    assert not lies_among(own_photos, tmp_path / "photos-2")
+    assert not lies_among(own_photos / "red" / "0.png", own_photos / "red" / "0.png"), "no folder"
+    assert not lies_among(tmp_path / ("x" * 5000), tmp_path)
+    try:
+        (tmp_path / "link").symlink_to(own_photos, target_is_directory=True)
+    except OSError:
+        pytest.skip("this system lets nobody make links")
+    assert lies_among(own_photos, tmp_path / "link" / "red")
+    assert lies_among(tmp_path / "link", own_photos / "red")
+    monkeypatch.chdir(own_photos / "red")
+    assert lies_among(own_photos, Path())
+
+
 def test_wrong_arguments(photos, tmp_path):
-    with pytest.raises(UsageError, match="cannot be cut"):
+    with pytest.raises(UsageError, match="leave less than 5 %"):
         sortograph.index(photos, validation=0.6, test=0.6)
+    with pytest.raises(RecipeError, match="did you mean 'weather'"):
+        sortograph.index(photos, recipe="wether")
     with pytest.raises(DataError, match="no such folder"):
         sortograph.index(tmp_path / "nowhere")
     with pytest.raises(UsageError, match="did you mean 'green'"):

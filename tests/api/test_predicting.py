@@ -13,6 +13,7 @@ from PIL import Image
 import sortograph
 from sortograph.api import prediction_grid
 from sortograph.errors import BundleError, DataError, StorageError, UsageError
+from sortograph.records import Said
 
 
 def judged(run):
@@ -90,6 +91,33 @@ def test_a_grid_shows_what_could_be_read(run, photos, tmp_path):
         assert picture.width >= 160 * 2
         red, _, blue = np.asarray(picture.convert("RGB")).reshape(-1, 3).mean(axis=0)
         assert red > blue
+
+
+def test_no_grid_of_nothing(run, tmp_path):
+    (tmp_path / "bad.png").write_bytes(b"no photo")
+    answers = list(sortograph.predict(run.folder, tmp_path / "bad.png"))
+    for predictions in (answers, []):
+        assert prediction_grid(predictions, tmp_path / "new" / "grid.png") is None
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_grid_has_at_most_200_photos_and_none_is_wasted_on_bad_ones(run, photos, tmp_path, monkeypatch):
+    monkeypatch.setattr("sortograph.api.predicting.GRID_PHOTOS", 4)
+    (tmp_path / "bad.png").write_bytes(b"no photo")
+    answers = list(sortograph.predict(run.folder, [tmp_path / "bad.png", photos / "red"]))
+    many, four = (
+        prediction_grid(answers, tmp_path / "a.png"),
+        prediction_grid(answers[1:5], tmp_path / "b.png"),
+    )
+    assert many.read_bytes() == four.read_bytes()
+
+
+def test_what_is_left_out_of_folders_is_told(run, own_photos):
+    (own_photos / "red" / "notes.txt").write_text("")
+    (own_photos / ".hidden.png").write_bytes(b"")
+    told = []
+    assert len(list(sortograph.predict(run.folder, own_photos, progress=told.append))) == 30
+    assert told == [Said("2 other files were left out: hidden, linked, or not a photo")]
 
 
 def test_a_photo_that_is_gone_by_then_is_left_out_of_the_grid(run, own_photos, tmp_path):

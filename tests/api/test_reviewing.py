@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 import sortograph
 from sortograph import runs
+from sortograph.dataset import write_index
 from sortograph.errors import BundleError, DataError, RunError, UsageError
-from sortograph.records import SPLITS
+from sortograph.records import SPLITS, Said
 
 PLOTS = {"curves", "confusion", "per_class"}
 SHEETS = {"samples", "predictions"}
@@ -71,6 +74,84 @@ def test_some_of_the_classes_will_do(run, paint, tmp_path):
     assert told.confusion.tolist() == [[4, 0, 0], [0, 0, 0], [0, 4, 0]], "truth in rows, in the model's order"
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_few_photos_of_one_class_can_be_judged(run, paint, tmp_path, count):
+    told = sortograph.evaluate(run.folder, paint(tmp_path / "photos", ("red",), count=count, first=70))
+    assert (told.evaluation["new"].n, told.evaluation["new"].metrics["accuracy"].value) == (count, 1)
+    (tmp_path / "photos.csv").write_text("path,label\nphotos/red/70.png,red\n", encoding="utf-8")
+    assert sortograph.evaluate(run.folder, tmp_path / "photos.csv").evaluation["new"].n == 1
+
+
+def test_what_is_left_out_is_told(run, own_photos):
+    (own_photos / "red" / "broken.png").write_bytes(b"no photo")
+    (own_photos / "red" / "notes.txt").write_text("x")
+    (own_photos / "blue" / "album").mkdir()
+    (own_photos / "blue" / "0.png").rename(own_photos / "blue" / "album" / "0.png")
+    said = []
+    told = sortograph.evaluate(run.folder, own_photos, progress=said.append)
+    assert numbers(told.evaluation) == numbers(run.evaluation)
+    assert [file.path for file in told.rejected] == ["red/broken.png"]
+    (warning,) = [event for event in said if isinstance(event, Said)]
+    assert warning.warning
+    assert warning.text.startswith("1 unreadable photo is left out: red/broken.png (not a photo")
+    data = told.to_json()
+    assert data["rejected"] == [{"path": "red/broken.png", "reason": told.rejected[0].reason}]
+    assert data["ignored"] == 1
+    assert data["notes"][0].startswith("counted for their class: 1 photo")
+    assert data["notes"][1].startswith("photos by the split")
+
+
+def test_photos_under_another_label_than_in_the_run_are_counted(run, own_photos):
+    for name in ("0.png", "1.png"):
+        (own_photos / "red" / name).rename(own_photos / "blue" / f"red-{name}")
+    told = sortograph.evaluate(run.folder, own_photos)
+    assert told.notes[1:] == ("with another label than in the run: 2 photos, judged by the label given now",)
+    assert sum(result.n for result in told.evaluation.values()) == 30
+    assert numbers(told.evaluation) != numbers(run.evaluation)
+
+
+@pytest.mark.parametrize("splits", [("train", "validation"), ("train", "test"), ("validation", "test")])
+def test_photos_of_several_splits_count_for_the_one_that_taught_most(copied, own_photos, splits):
+    """In either order: red/0.png was in one of the splits, and red/copy.png, the same photo, in the other."""
+    record, index = runs.read_run(copied), runs.read_data(copied)
+    for path in own_photos.rglob("*.png"):
+        if path != own_photos / "red" / "0.png":
+            path.unlink()
+    for first, second in (splits, splits[::-1]):
+        row = index.paths.index("red/0.png")
+        changed = replace(
+            index,
+            paths=(*index.paths, "red/copy.png"),
+            labels=np.append(index.labels, index.labels[row]),
+            groups=(*index.groups, ""),
+            splits=(*(first if k == row else split for k, split in enumerate(index.splits)), second),
+            sha256=(*index.sha256, index.sha256[row]),
+            sizes=np.vstack([index.sizes, index.sizes[row]]),
+        )
+        write_index(changed, copied / "index.csv")
+        runs.write_run(replace(record, fingerprint=changed.fingerprint))
+        told = sortograph.evaluate(copied, own_photos)
+        assert set(told.evaluation) == {splits[0]}
+        assert told.notes[-1].startswith("in several splits of the run: 1 photo, counted for train before")
+
+
+@pytest.mark.parametrize("change", ["a split", "a label", "a photo"])
+def test_a_run_whose_index_was_altered_is_refused(copied, photos, change):
+    lines = (copied / "index.csv").read_text(encoding="utf-8").splitlines()
+    k = next(k for k, line in enumerate(lines) if ",red,train," in line)
+    changed = {
+        "a split": lines[k].replace(",train,", ",test,"),
+        "a label": lines[k].replace(",red,", ",blue,"),
+        "a photo": "",
+    }
+    lines[k] = changed[change]
+    (copied / "index.csv").write_text("".join(f"{line}\n" for line in lines if line), encoding="utf-8")
+    for ask in (lambda: sortograph.evaluate(copied, photos), lambda: sortograph.report(copied)):
+        with pytest.raises(RunError, match="not what the run wrote") as refused:
+            ask()
+        assert refused.value.where == str(copied)
+
+
 def test_unknown_classes_are_refused_with_the_nearest_name(run, own_photos, watch):
     shutil.move(own_photos / "green", own_photos / "gren")
     shutil.copytree(own_photos / "red", own_photos / "Zebras")
@@ -89,6 +170,14 @@ def test_a_bare_model_does_not_know_what_it_was_trained_on(run, photos):
     assert "give its run folder" in told.notes[0]
 
 
+def test_a_folder_with_nothing_but_a_model_is_that_model(run, photos, tmp_path):
+    (tmp_path / "bare").mkdir()
+    shutil.copy(run.bundle, tmp_path / "bare")
+    found, expected = sortograph.evaluate(tmp_path / "bare", photos), sortograph.evaluate(run.bundle, photos)
+    assert (found.run, found.bundle, found.notes) == (None, tmp_path / "bare" / "model.onnx", expected.notes)
+    assert found.to_json()["evaluation"] == expected.to_json()["evaluation"]
+
+
 def test_a_bare_model_needs_photos(run):
     with pytest.raises(DataError, match="no photos to judge the model on"):
         sortograph.evaluate(run.bundle)
@@ -96,7 +185,10 @@ def test_a_bare_model_needs_photos(run):
 
 def test_the_json_has_what_programs_rely_on(run, photos):
     told = json.loads(json.dumps(sortograph.evaluate(run.bundle, photos).to_json()))
-    assert set(told) == {"run", "bundle", "report", "recipe", "seed", "seconds", "evaluation", "notes"}
+    assert set(told) == {
+        "run", "bundle", "report", "recipe", "seed", "seconds", "evaluation", "leaks", "notes", "rejected",
+        "ignored",
+    }  # fmt: skip
     accuracy = told["evaluation"]["new"]["metrics"]["accuracy"]
     assert set(accuracy) == {"value", "low", "high", "level", "n", "method"}
 

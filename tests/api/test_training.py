@@ -18,7 +18,7 @@ import sortograph
 from sortograph import runs
 from sortograph.bundle.runtime import open_bundle
 from sortograph.dataset.table import INDEX_COLUMNS
-from sortograph.errors import DataError, RecipeError
+from sortograph.errors import DataError, RecipeError, UsageError
 from sortograph.models import plan
 from sortograph.recipe import load_recipe, make_recipe
 from sortograph.records import SPLITS, EpochDone, Said, Step
@@ -179,6 +179,16 @@ def test_a_cold_cache_gives_the_same_weights(run, train, photos, tmp_path, bare,
     assert (again.folder / "index.csv").read_bytes() == (run.folder / "index.csv").read_bytes()
 
 
+def test_the_cache_lies_outside_of_the_photos(train, own_photos, tmp_path, watch, monkeypatch):
+    watch(own_photos)
+    monkeypatch.setenv("SORTOGRAPH_CACHE", str(own_photos / "cache"))
+    for options in ({}, {"resume": tmp_path / "run"}):
+        with pytest.raises(UsageError, match="among the photos") as raised:
+            train(own_photos, tmp_path / "run", **options)
+        assert "SORTOGRAPH_CACHE" in raised.value.fix
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_cache_that_cannot_be_used_is_told_and_changes_nothing(
     run, train, photos, tmp_path, bare, monkeypatch
 ):
@@ -199,7 +209,7 @@ def test_progress_tells_of_reading_epochs_and_judging(train, photos, tmp_path, b
     tasks = {event.task for event in told if isinstance(event, Step)}
     assert {"reading photos", "judging train", "judging validation", "judging test"} <= tasks
     assert [event.row.epoch for event in told if isinstance(event, EpochDone)] == [1, 2]
-    assert any("test: cut" in event.text for event in told if isinstance(event, Said))
+    assert any("test: 9 of 30 photos put aside" in event.text for event in told if isinstance(event, Said))
 
 
 def table_of(photos, path, change):

@@ -84,8 +84,8 @@ def test_what_a_recipe_decides_is_no_option_but_easy_to_find(call, option, setti
 @pytest.mark.parametrize(
     "arguments",
     [["train"], ["train", "a", "b"], ["train", "a", "--set"], ["train", "a", "--seed", "x"],
-     ["train", "a", "--seed=-1"], ["index", "a", "--test", "2"], ["recipes", "copy", "cnn"],
-     ["evaluate"], ["report"], ["demo", "x"], ["--foo"]],
+     ["train", "a", "--seed=-1"], ["index", "a", "--test", "2"], ["index", "a", "--seed", "1"],
+     ["recipes", "copy", "cnn"], ["evaluate"], ["report"], ["demo", "x"], ["--foo"]],
 )  # fmt: skip
 def test_wrong_usage_is_told_in_our_shape(call, arguments):
     said = call(*arguments)

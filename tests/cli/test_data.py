@@ -38,7 +38,7 @@ def test_json(call, photos):
         "개,cat",
         "--test",
         "0.25",
-        "--seed",
+        "--split-seed",
         "3",
     )
     assert said.err == ""
@@ -59,6 +59,60 @@ def test_sample_photos_lie_beside_where_one_works(call, photos, tmp_path):
         assert sheet.format == "PNG"
         assert min(sheet.size) > 100
     assert call("index", photos).code == 0  # its own picture it may draw again
+
+
+@pytest.mark.parametrize(("where", "given"), [("photos", "."), ("photos/cat", ".."), ("photos", "../photos")])
+def test_nothing_is_drawn_among_the_photos(call, photos, tmp_path, monkeypatch, where, given):
+    before = sorted(photos.rglob("*"))
+    monkeypatch.chdir(tmp_path / where)
+    said = call("index", given)
+    assert said.code == 0
+    assert said.err.count("no sample photos are drawn") == 1
+    assert "sample photos:" not in said.out
+    assert json.loads(call("index", given, "--json").out)["grid"] is None
+    assert "drawn" not in call("index", given, "--no-grid").err
+    assert call("index", given, "--quiet").err == ""
+    assert sorted(photos.rglob("*")) == before
+
+
+def test_a_grid_among_the_photos_is_refused(call, photos):
+    said = call("index", photos, "--grid", photos / "cat" / "g.png")
+    assert said.code == 2
+    assert said.out == ""
+    assert "among the photos" in said.err
+    assert "--grid" in said.err.splitlines()[-1]
+    assert not (photos / "cat" / "g.png").exists()
+
+
+def test_a_name_that_is_too_long(call):
+    said = call("index", "x" * 5000)
+    assert said.code == 3
+    assert "bug" not in said.err
+
+
+def test_the_split_is_that_of_the_recipe(call, photos, stand_in):
+    from sortograph import api
+
+    found = api.index(photos)
+    seen = stand_in("index", found)
+    options = ["--recipe", "weather", "--set", "split.test=0.3", "--split-seed", 5, "--validation", 0.2]
+    said = call("index", photos, *options, "--classes", "개,cat", "--no-grid")
+    assert said.code == 0
+    assert seen["recipe"] == "weather"
+    assert seen["overrides"] == ["split.test=0.3", "split.seed=5", "split.validation=0.2"]
+    assert said.out.splitlines()[-1] == (
+        f"next  sortograph train {photos} --recipe weather --set split.test=0.3 --set split.seed=5 "
+        "--set split.validation=0.2 --classes '개,cat'"
+    )
+    call("index", photos, "--no-grid")
+    assert seen["overrides"] == []
+
+
+def test_recipes_that_do_not_exist_are_refused(call, photos):
+    said = call("index", photos, "--recipe", "wether")
+    assert said.code == 2
+    assert "'weather'" in said.err
+    assert call("index", photos, "--set", "split.tset=0.1").code == 2
 
 
 def test_grid_where_one_wants_it(call, photos, tmp_path):
@@ -94,7 +148,7 @@ def test_folders_that_lie_are_told_in_four_parts(call, tmp_path):
     assert fix.startswith("  next: ")
 
 
-@pytest.mark.parametrize(("photos", "name"), [("a/b.c", "b.c"), ("a/table.csv", "table"), ("/", "photos")])
+@pytest.mark.parametrize(("photos", "name"), [("a/b.c", "b.c"), ("a/table.csv", "table"), ("a/../a", "a")])
 def test_names_of_sheets(tmp_path, monkeypatch, photos, name):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a" / "b.c").mkdir(parents=True)

@@ -7,6 +7,7 @@ import pytest
 
 from sortograph.api import Evaluated
 from sortograph.errors import RunError
+from sortograph.records import Rejected
 
 
 @pytest.fixture
@@ -21,6 +22,8 @@ def evaluated(make_record) -> Evaluated:
         seconds=0.5,
         evaluation=make_record().evaluation,
         notes=("photos by split: 3 new\x1b[2J",),
+        rejected=(Rejected("cats/broken.jpg", "damaged"),),
+        ignored=2,
     )
 
 
@@ -33,6 +36,7 @@ def test_evaluate(call, stand_in, evaluated):
     lines = said.out.replace("\\", "/").splitlines()
     assert lines[0].startswith("split")
     assert "note: photos by split: 3 new/x1b[2J" in lines
+    assert lines[-7:-4] == ["cannot be used: 1", "  cats/broken.jpg: damaged", "no photos, left aside: 2"]
     assert "report" not in said.out
     assert lines[-1].split() == ["next", "sortograph", "predict", "runs/tiny", "PHOTOS"]
 
@@ -43,6 +47,8 @@ def test_evaluate_verbose_and_json(call, stand_in, evaluated):
     found = json.loads(call("evaluate", "runs/tiny", "--json").out)
     assert found["evaluation"]["test"]["metrics"]["accuracy"]["n"] == 10
     assert found["report"] is None
+    assert found["rejected"] == [{"path": "cats/broken.jpg", "reason": "damaged"}]
+    assert (found["ignored"], found["leaks"]) == (2, {})
     assert found["bundle"] == "runs/tiny/model.onnx"
 
 

@@ -157,6 +157,43 @@ def test_a_grid_elsewhere_is_drawn_again(call, model_file, folder):
         assert call("predict", model_file, "folder", "--grid", "grid.png").code == 0
 
 
+@pytest.mark.parametrize("place", ["new.png", "zero/zz.png"])
+def test_nothing_is_written_into_folders_of_photos(call, model_file, folder, one, place):
+    before = sorted(folder.rglob("*"))
+    for option, name in (("--grid", place), ("--csv", place.replace(".png", ".csv"))):
+        said = call("predict", model_file, one, "folder", option, f"folder/{name}")
+        assert said.code == 2
+        assert said.out == ""
+        assert "among the photos" in said.err
+        assert option in said.err.splitlines()[-1]
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_no_grid_of_nothing(call, model_file, tmp_path, one):
+    (tmp_path / "bad.jpg").write_bytes(b"no photo")
+    said = call("predict", model_file, "bad.jpg", "--grid", "g.png")
+    assert said.code == 3
+    assert "no grid is drawn: no photo could be read\n" in said.err
+    assert not (tmp_path / "g.png").exists()
+    assert call("predict", model_file, one, "--grid", "g.png").code == 0
+
+
+def test_a_grid_of_many_says_how_many_it_shows(call, model_file, mixed, monkeypatch):
+    monkeypatch.setattr("sortograph.api.predicting.GRID_PHOTOS", 2)
+    said = call("predict", model_file, "folder", "--grid", "g.png")
+    assert "grid: g.png (the first 2 of 3 photos)\n" in said.err
+
+
+def test_what_is_left_out_of_folders_is_told(call, model_file, folder, one):
+    (folder / "notes.txt").write_text("")
+    (folder / ".DS_Store").write_text("")
+    said = call("predict", model_file, "folder")
+    assert said.err == "2 other files were left out: hidden, linked, or not a photo\n"
+    assert said.code == 0
+    assert call("predict", model_file, "folder", "--quiet").err == ""
+    assert call("predict", model_file, one).err == ""
+
+
 def test_grid(call, model_file, mixed, tmp_path):
     said = call("predict", model_file, "folder", "--grid", "new/g.png")
     assert said.code == 6
@@ -234,6 +271,16 @@ def test_names_from_stdin(call, model_file, folder, monkeypatch, end):
     )
     lines = call("predict", model_file, "-").out.splitlines()
     assert [line.split("  ")[0].rstrip() for line in lines] == names
+
+
+def test_one_name_on_stdin_that_is_gone_costs_one_answer(call, model_file, one, monkeypatch):
+    lines = f"gone.jpg\n{one}\n".encode()
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(lines)))
+    said = call("predict", model_file, "-", "--json")
+    gone, good = map(json.loads, said.out.splitlines())
+    assert said.code == 6
+    assert (gone["path"], gone["error"]) == ("gone.jpg", "no such file")
+    assert good["label"] == "cat"
 
 
 def test_verbose_says_which_model(call, model_file, one):

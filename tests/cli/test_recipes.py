@@ -41,6 +41,13 @@ def test_copy_check_and_what_to_type_next(call, tmp_path):
     assert "my own.toml" in again.err
 
 
+def test_a_copy_can_be_used_as_it_is_told(call, tmp_path):
+    said = call("recipes", "copy", "weather", "mine")
+    assert said.code == 0
+    assert said.out.splitlines()[-1] == "next    sortograph train PHOTOS --recipe mine.toml"
+    assert call("recipes", "check", "mine.toml").code == 0
+
+
 def test_check_shows_the_layers(call):
     out = call("recipes", "check", "cnn", "--set", "pixels.size=64").out
     assert out.startswith("cnn: ")

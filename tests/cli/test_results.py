@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from sortograph.cli import results
+from sortograph.records import Estimate, Rejected
 
 
 def shown(capsys, evaluation, *, verbose: bool = False) -> str:
@@ -36,6 +38,60 @@ def test_without_test_photos_nothing_is_promised(capsys, make_result):
 def test_gaps_have_their_sign(capsys, make_record):
     lines = shown(capsys, make_record().evaluation).splitlines()
     assert lines[5:] == ["gap train − validation: −1.0 points", "gap train − test: +15.0 points"]
+
+
+def test_gaps_have_their_interval(capsys, make_record):
+    evaluation = make_record().evaluation
+    ends = {"accuracy: train - test": (0.01, 0.2749), "accuracy: train - validation": (-0.034, 0.005)}
+    evaluation = {**evaluation, "train": replace(evaluation["train"], gap_intervals=ends)}
+    assert shown(capsys, evaluation).splitlines()[5:] == [
+        "gap train − validation: −1.0 points (95 %: −3.4 to +0.5)",
+        "gap train − test: +15.0 points (95 %: +1.0 to +27.5)",
+    ]
+
+
+def leaking(evaluation, unseen: Estimate | None, **leaks: int):
+    """The same, with test photos that lie in other splits, too."""
+    test = evaluation["test"]
+    metrics = {**test.metrics, **({} if unseen is None else {"accuracy_unseen": unseen})}
+    return {**evaluation, "test": replace(test, metrics=metrics, leaks=leaks)}
+
+
+def test_what_training_has_seen_is_said_beside_the_accuracy(capsys, make_record):
+    unseen = Estimate(0.5, 0.15, 0.85, 0.95, 4, "wilson")
+    lines = shown(capsys, leaking(make_record().evaluation, unseen, train=6)).splitlines()
+    assert lines[0].split()[-3:] == ["also", "in", "train"]
+    assert lines[3].split() == ["test", "10", "80.0", "%", "75.0", "–", "85.0", "6"]
+    assert lines[4].split() == ["test,", "not", "in", "train", "4", "50.0", "%", "15.0", "–", "85.0"]
+    assert lines[5] == (
+        "It named 80.0 % of 10 test photos correctly, but training has seen 6 of them: it named 50.0 % of "
+        "the 4 others correctly; of more photos like those, expect 15.0 – 85.0 %."
+    )
+
+
+def test_where_training_has_seen_all_nothing_is_promised(capsys, make_record):
+    text = shown(capsys, leaking(make_record().evaluation, None, train=10))
+    assert "training has seen 10 of them: this says nothing of new photos." in text
+    assert "never saw" not in text
+    assert "expect" not in text
+
+
+def test_test_photos_that_are_validation_photos_are_named(capsys, make_record):
+    text = shown(capsys, leaking(make_record().evaluation, None, validation=3))
+    assert "which training never saw (though 3 of them are validation photos, too); of more" in text
+    assert "also in train" not in text
+
+
+def test_what_is_left_out(capsys):
+    files = [Rejected(f"a/{k}.jpg", "damaged\x1b[2J") for k in range(12)]
+    results.show_left_out(files, 3, verbose=False)
+    lines = capsys.readouterr().out.replace("\\", "/").splitlines()
+    assert lines[:2] == ["cannot be used: 12", "  a/0.jpg: damaged/x1b[2J"]
+    assert lines[-2:] == ["  and 2 more (--verbose lists all)", "no photos, left aside: 3"]
+    results.show_left_out(files, 0, verbose=True)
+    assert capsys.readouterr().out.count("damaged") == 12
+    results.show_left_out([], 0, verbose=False)
+    assert capsys.readouterr().out == ""
 
 
 def test_details_are_of_every_split(capsys, make_record):

@@ -201,6 +201,50 @@ def test_empty_classes_are_named_together(tmp_path: Path, photos: Make) -> None:
     assert "'birds', 'dogs'" in refusal(tmp_path).what
 
 
+@posix
+def test_linked_class_folders_are_named_as_the_reason(tmp_path: Path, photos: Make) -> None:
+    photos("data/cats", 3)
+    photos("data/dogs", 3)
+    (tmp_path / "set").mkdir()
+    for name in ("cats", "dogs"):
+        (tmp_path / "set" / name).symlink_to(tmp_path / "data" / name, target_is_directory=True)
+    error = refusal(tmp_path / "set")
+    assert error.what.startswith("no photos but in 2 linked folders")
+    assert "in the place of the links" in error.fix
+    photos("set/birds", 3)
+    assert refusal(tmp_path / "set").what.endswith("nothing to tell apart; not followed: 2 linked folders")
+    (tmp_path / "deep/cats").mkdir(parents=True)
+    (tmp_path / "deep/cats/more").symlink_to(tmp_path / "data/cats", target_is_directory=True)
+    assert refusal(tmp_path / "deep").what.startswith("no photos but in 1 linked folder,")
+
+
+def test_what_is_not_for_training_may_be_small(tmp_path: Path, photo: Make, photos: Make) -> None:
+    photos("one/cats", 1)
+    (tmp_path / "one/dogs").mkdir()
+    index = scan(tmp_path / "one", for_training=False)
+    assert (index.classes, index.labels.tolist()) == (("cats",), [0])
+    assert index.notes == ("no photos of: 'dogs'",)
+    photos("two/cats", 2)
+    photos("two/dogs", 1)
+    assert scan(tmp_path / "two", for_training=False).counts() == {"all": {"cats": 2, "dogs": 1}}
+    for name in ("flat/cats_1.png", "flat/cats_2.png", "flat/dogs_1.png", "single/cats_1.png"):
+        photo(name)
+    assert scan(tmp_path / "flat", for_training=False).classes == ("cats", "dogs")
+    assert scan(tmp_path / "single", for_training=False).classes == ("cats",)
+    for name in ("one", "two", "flat", "single"):
+        refusal(tmp_path / name)
+
+
+def test_what_is_not_for_training_still_needs_one_photo(tmp_path: Path, photo: Make) -> None:
+    (tmp_path / "cats").mkdir()
+    (tmp_path / "cats/1.jpg").write_bytes(b"no photo")
+    with pytest.raises(DataError, match=r"no readable photos: cats/1\.jpg \(not a photo"):
+        scan(tmp_path, for_training=False)
+    photo("cats/2.png")
+    index = scan(tmp_path, for_training=False)
+    assert (len(index), [row.path for row in index.rejected]) == (1, ["cats/1.jpg"])
+
+
 def test_single_class(tmp_path: Path, photos: Make) -> None:
     photos("cats", 5)
     assert "single class, 'cats'" in refusal(tmp_path).what

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from unicodedata import normalize
 
 import numpy as np
 import pytest
 
-from sortograph.dataset import SplitPlan, cut
+from sortograph.dataset import SplitPlan, cut, leak_notes
 from sortograph.errors import DataError, UsageError
 from sortograph.records import DatasetIndex
 
@@ -43,8 +45,8 @@ def test_nothing_given() -> None:
         "test": {"a": 15, "b": 9},
     }
     assert index.notes == (
-        "test: cut 24 of 160 photos (seed 7)",
-        "validation: cut 24 of 160 photos (seed 7)",
+        "test: 24 of 160 photos put aside (15 %, seed 7)",
+        "validation: 24 of 160 photos put aside (15 %, seed 7)",
     )
 
 
@@ -74,7 +76,7 @@ def test_a_missing_split_comes_from_train_alone(given: str, missing: str) -> Non
     index = cut(make_index([0, 1] * 30, splits=splits), SplitPlan(3, validation=0.25, test=0.25))
     assert index.splits[40:] == (given,) * 20
     assert totals(index) == {"train": 30, missing: 10, given: 20}
-    assert index.notes == (f"{missing}: cut 10 of 40 photos of the train split (seed 3)",)
+    assert index.notes == (f"{missing}: 10 of 40 photos of the train split put aside (25 %, seed 3)",)
 
 
 def test_train_alone_is_cut_twice() -> None:
@@ -149,10 +151,63 @@ def test_leaks_between_given_splits_are_told_not_mended() -> None:
     groups = [*[""] * 7, "g", "g", "", "", ""]
     index = cut(make_index([0, 1] * 6, groups, splits, contents), SplitPlan(0, validation=0))
     assert index.splits == splits
-    assert [note.split(" lie")[0] for note in index.notes if note.startswith("leak")] == [
-        "leak: 2 photos of the same content",
-        "leak: 2 photos of the same group",
-    ]
+    leaks = (
+        "leak: 1 of 4 test photos is in train, too (the same content); scores on test are too good",
+        "leak: 1 of 4 test photos is of a group that is in train, too; scores on test are too good",
+    )
+    assert index.notes[:2] == leaks == leak_notes(index)
+
+
+@pytest.mark.parametrize(("given", "missing"), [("test", "validation"), ("validation", "test")])
+@pytest.mark.parametrize("shared", ["content", "group"])
+def test_what_is_shared_with_a_given_split_is_never_cut_off(given: str, missing: str, shared: str) -> None:
+    """All but ten training photos are also in the given split: what is cut is of the ten."""
+    labels, splits = [0, 1] * 50, ["train"] * 60 + [given] * 40
+    twins = [f"{k - 60 if k >= 60 else k:064x}" for k in range(100)]
+    groups = [f"g{int(twin, 16)}" for twin in twins] if shared == "group" else None
+    alone = set(range(40, 60))
+    for seed in range(5):
+        index = make_index(labels, groups, splits, twins if shared == "content" else None)
+        done = cut(index, SplitPlan(seed, validation=0.15, test=0.15))
+        drawn = set(done.rows(missing).tolist())
+        assert len(drawn) == 9
+        assert drawn <= alone
+        assert any(f"40 of 40 {given} photos are" in note for note in leak_notes(done))
+        assert not any(missing in note for note in leak_notes(done))
+
+
+def test_a_class_that_is_all_shared_with_a_given_split_stays_in_train() -> None:
+    contents = [f"{k % 12:064x}" for k in range(24)]
+    splits = ["train"] * 12 + ["validation"] * 12
+    index = cut(make_index([0, 1] * 12, splits=splits, contents=contents), SplitPlan(0, test=0.3))
+    assert index.splits == tuple(splits)
+    assert "test: too few photos or groups to hold 'a', 'b'" in index.notes
+
+
+def test_leaks_are_told_of_photos_that_were_in_no_split_yet() -> None:
+    contents = [f"{k % 9:064x}" for k in range(12)]
+    index = make_index([0, 1] * 6, splits=[""] * 9 + ["test"] * 3, contents=contents)
+    assert leak_notes(index) == ()
+    assert "leak: 3 of 3 test photos are in train, too" in "".join(cut(index, SplitPlan(0)).notes)
+
+
+def test_splits_do_not_hang_on_how_a_system_spells_names() -> None:
+    """macOS gives names taken apart (NFD), others as they were written (NFC)."""
+    index = make_index([0, 1] * 40)
+    spelled = {
+        form: replace(index, paths=tuple(normalize(form, f"고양이/é{k}.jpg") for k in range(80)))
+        for form in ("NFC", "NFD")
+    }
+    assert spelled["NFC"].paths != spelled["NFD"].paths
+    for seed in range(3):
+        composed, taken_apart = (cut(spelled[form], SplitPlan(seed)) for form in ("NFC", "NFD"))
+        assert composed.splits == taken_apart.splits
+        assert composed.fingerprint == taken_apart.fingerprint
+
+
+def test_small_shares_are_told_as_they_are() -> None:
+    index = cut(make_index([0] * 1000 + [1] * 1000), SplitPlan(0, validation=0, test=0.003))
+    assert index.notes == ("test: 6 of 2000 photos put aside (0.3 %, seed 0)",)
 
 
 def test_one_content_under_two_labels_is_told() -> None:
@@ -163,8 +218,6 @@ def test_one_content_under_two_labels_is_told() -> None:
 
 
 def test_earlier_notes_and_other_columns_stay() -> None:
-    from dataclasses import replace
-
     before = replace(make_index([0, 1] * 10), notes=("first",), ignored=3)
     after = cut(before, SplitPlan(0))
     assert after.notes[0] == "first"

@@ -69,6 +69,49 @@ def test_missing_columns_with_the_nearest_name(table: Path) -> None:
     assert "no column 'label' (did you mean 'lable'?)" in error.what
 
 
+@pytest.mark.parametrize(
+    ("header", "hint"),
+    [
+        ("filename,label", "no column 'path' (rename 'filename' to 'path'?); found"),
+        ("file,class", "no column 'path' (rename 'file' to 'path'?); no column 'label' (rename 'class' to"),
+        ("image,category", "(rename 'image' to 'path'?); no column 'label' (rename 'category' to 'label'?)"),
+        ("name,target", "(rename 'name' to 'path'?); no column 'label' (rename 'target' to 'label'?)"),
+    ],
+)
+def test_columns_under_other_usual_names(table: Path, header: str, hint: str) -> None:
+    assert hint in refusal(table, f"{header}\n" + rows()).what
+
+
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_semicolons_and_tabs(table: Path, photo: Make, separator: str) -> None:
+    photo("a/5.png")
+    text = ("path,label,split\n" + rows(",train") + 'a/5.png,"cat",test\n').replace(",", separator)
+    table.write_text(text, encoding="utf-8")
+    assert scan(table).counts() == {"train": {"cat": 4, "dog": 4}, "test": {"cat": 1, "dog": 0}}
+    table.write_text(text.replace('"cat"', f'"cat{separator}s"'), encoding="utf-8")
+    assert scan(table, for_training=False).classes == ("cat", f"cat{separator}s", "dog")
+    wrong = refusal(table, ("paths,lable\n" + rows()).replace(",", separator))
+    assert "no column 'path' (did you mean 'paths'?); no column 'label'" in wrong.what
+
+
+def test_commas_in_labels_do_not_make_a_column_of_semicolons(table: Path) -> None:
+    table.write_text("path;label\n" + rows().replace(",cat", ';"cat, striped"').replace(",dog", ";dog"))
+    assert scan(table).classes == ("cat, striped", "dog")
+
+
+@pytest.mark.parametrize(
+    "line", ['"a/1.png,cat', 'a/1.png,"cat', '"a/1.png,"cat"', '"a/1.png,cat\n' + "x.png,cat\n" * 20_000]
+)
+def test_a_quotation_mark_that_is_not_closed(table: Path, line: str) -> None:
+    error = refusal(table, f"path,label\n\n{line}\n" + rows())
+    assert error.what == "line 3: a quotation mark that is not closed"
+    assert error.fix == "correct line 3"
+
+
+def test_other_faults_of_quotation_are_told_with_their_line(table: Path) -> None:
+    assert refusal(table, "path,label\n" + rows() + '"a"x,cat\n').what.startswith("line 10: not a CSV file")
+
+
 def test_misspelt_and_repeated_columns(table: Path) -> None:
     assert "'splits' (did you mean 'split'?)" in refusal(table, "path,label,splits\n" + rows(",train")).what
     assert "'label' twice" in refusal(table, "path,label,label\n" + rows(",x")).what
@@ -100,6 +143,20 @@ def test_paths_out_of_the_folder(table: Path, path: str) -> None:
     error = refusal(table, "path,label\n" + rows() + f"{path},cat\n")
     assert "1 paths that lead out" in error.what
     assert "line 10" in error.what
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs links")
+def test_absolute_paths_below_the_folder_count_as_relative_ones(
+    table: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder, link = table.parent, tmp_path_factory.mktemp("elsewhere") / "link"
+    link.symlink_to(folder, target_is_directory=True)
+    for given, named in ((folder, folder), (link, folder), (link, link)):
+        text = "".join(f"{named}/{line}\n" for line in rows().splitlines())
+        table.write_text("path,label\n" + text, encoding="utf-8")
+        assert scan(given / "labels.csv").paths[:2] == ("a/1.png", "a/2.png")
+    error = refusal(table, f"path,label\n{rows()}{folder}/../a.png,cat\n{folder}.png,cat\n")
+    assert "2 paths that lead out" in error.what
 
 
 def test_one_path_under_two_labels(table: Path) -> None:

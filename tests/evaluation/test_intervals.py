@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from sortograph.evaluation import judge, mcnemar_exact, paired_difference, wilson
+from sortograph.evaluation import difference, judge, mcnemar_exact, paired_difference, wilson
 from sortograph.evaluation.intervals import f1_score, mean_interval, mean_of_shares, t_value
 from sortograph.records import PredictionTable
 
@@ -24,6 +24,26 @@ def test_wilson_gives_published_limits() -> None:
         estimate = wilson(hits, n)
         assert (estimate.low, estimate.high) == pytest.approx((low, high), abs=5e-5)
         assert (estimate.n, estimate.level, estimate.method) == (n, 0.95, "wilson")
+
+
+def test_difference_gives_published_limits() -> None:
+    # Newcombe, Statistics in Medicine 17 (1998), 873–890, table II, method 10.
+    for a, m, b, n, low, high in (
+        (56, 70, 48, 80, 0.0524, 0.3339),
+        (9, 10, 3, 10, 0.1705, 0.8090),
+        (6, 7, 2, 7, 0.0582, 0.8062),
+        (5, 56, 0, 29, -0.0381, 0.1926),
+        (0, 10, 0, 20, -0.1611, 0.2775),
+        (0, 10, 0, 10, -0.2775, 0.2775),
+        (10, 10, 0, 20, 0.6791, 1.0),
+        (10, 10, 0, 10, 0.6075, 1.0),
+    ):
+        estimate = difference(wilson(a, m), wilson(b, n))
+        assert (estimate.low, estimate.high) == pytest.approx((low, high), abs=5e-5)
+        assert estimate.value == pytest.approx(a / m - b / n)
+        assert (estimate.n, estimate.level) == (m + n, 0.95)
+    with pytest.raises(ValueError, match="two levels"):
+        difference(wilson(1, 2, 0.9), wilson(1, 2))
 
 
 @pytest.mark.parametrize(("hits", "n", "level"), [(0, 0, 0.95), (3, 2, 0.95), (-1, 2, 0.95), (1, 2, 1.0)])

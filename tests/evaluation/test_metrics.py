@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sortograph.errors import DataError
-from sortograph.evaluation import judge, with_gaps
+from sortograph.evaluation import difference, judge, with_gaps
 from sortograph.records import EvaluationResult, PredictionTable
 
 
@@ -149,5 +149,9 @@ def test_gaps_are_differences_to_every_other_split() -> None:
     assert set(found["validation"].gaps) == {
         f"{name}: validation - {other}" for name in ("accuracy", "log_loss") for other in ("train", "test")
     }
+    assert set(found["test"].gap_intervals) == {"accuracy: test - train", "accuracy: test - validation"}
+    gap = difference(results["test"].metrics["accuracy"], results["train"].metrics["accuracy"])
+    assert found["test"].gap_intervals["accuracy: test - train"] == (gap.low, gap.high)
+    assert gap.low < -0.25 < gap.high
     assert results["train"].gaps == {}
     assert with_gaps({"test": results["test"]})["test"].gaps == {}

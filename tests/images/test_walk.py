@@ -40,6 +40,13 @@ def test_what_is_no_photo_is_left_out(tmp_path):
     assert found(tmp_path) == ["a.jpg"]
 
 
+def test_what_is_left_out_is_counted_folder_by_folder(tmp_path):
+    lay(tmp_path, "a.jpg", "a.txt", ".hidden.jpg", ".git/b.jpg", "in/c.jpg", "in/d.txt", "e/f.jpg")
+    counts: list[int] = []
+    assert len(list(photos_below(tmp_path, counts.append))) == 3
+    assert counts == [3, 0, 1]
+
+
 def test_linked_folders_are_not_followed(tmp_path):
     lay(tmp_path, "in/a.jpg")
     try:
@@ -52,6 +59,9 @@ def test_linked_folders_are_not_followed(tmp_path):
     except OSError:
         pytest.skip("this system lets nobody make links")
     assert found(tmp_path) == ["in/a.jpg", "in/b.jpg", "in/d.jpg", "in/e.jpg"]
+    counts: list[int] = []
+    list(photos_below(tmp_path / "in", counts.append))
+    assert counts == [2]
 
 
 def test_deep_folders_are_no_problem(tmp_path):

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sortograph.evaluation import judge, mcnemar_exact, paired_difference, wilson
+from sortograph.evaluation import difference, judge, mcnemar_exact, paired_difference, wilson
 from sortograph.evaluation.intervals import f1_score
 from sortograph.records import PredictionTable
 
@@ -60,6 +60,19 @@ def test_every_figure_of_a_split_lies_in_its_interval(photos: list[tuple[int, in
         for estimate in (score.precision, score.recall, score.f1):
             assert 0 <= estimate.low <= estimate.value <= estimate.high <= 1
     assert sum(score.support for score in result.per_class) == len(truth)
+
+
+@untimed
+@given(one=shares, other=shares, level=levels, factor=st.integers(2, 20))
+def test_a_difference_of_two_shares_lies_in_its_interval(
+    one: tuple[int, int], other: tuple[int, int], level: float, factor: int
+) -> None:
+    a, b = (wilson(right, right + wrong, level) for right, wrong in (one, other))
+    estimate, mirrored = difference(a, b), difference(b, a)
+    assert -1 <= estimate.low <= estimate.value <= estimate.high <= 1
+    assert (mirrored.low, mirrored.high) == (-estimate.high, -estimate.low)
+    more = difference(*(wilson(factor * r, factor * (r + w), level) for r, w in (one, other)))
+    assert more.high - more.low < estimate.high - estimate.low
 
 
 @untimed

@@ -147,6 +147,26 @@ def test_given_splits_never_change_sides(rows: list[Photo], plan: SplitPlan, spl
         assert after.rows("test").tolist() == before.rows("test").tolist()
 
 
+@given(
+    rows=photos,
+    plan=plans,
+    present=st.sampled_from(["validation", "test"]),
+    elsewhere=st.lists(st.booleans(), min_size=60, max_size=60),
+)
+def test_what_is_cut_shares_nothing_with_any_other_split(
+    rows: list[Photo], plan: SplitPlan, present: str, elsewhere: list[bool]
+) -> None:
+    splits = [present if there else "train" for there in elsewhere]
+    before = make_index(rows, ["train", *splits[1 : len(rows)]])
+    after = cut(before, plan)
+    places: dict[str, set[str]] = {}
+    for group, content, split in zip(after.groups, after.sha256, after.splits, strict=True):
+        places.setdefault(content, set()).add(split)
+        places.setdefault(group or content, set()).add(split)
+    made = set(after.splits) - set(before.splits)
+    assert all(len(found) == 1 for found in places.values() if found & made)
+
+
 @settings(max_examples=50)
 @given(
     sizes=st.lists(st.integers(1, 9), min_size=3, max_size=8),

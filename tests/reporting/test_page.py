@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from sortograph.errors import MissingExtra
-from sortograph.records import Rejected
+from sortograph.records import Estimate, Rejected
 from sortograph.reporting import ReportView, facts, render, write_report
 from sortograph.reporting.page import PICTURES
 
@@ -110,6 +110,52 @@ def test_every_part_is_there(world: Any) -> None:
         "Finished after 20 epochs, 2 min 11 s. The weights come from epoch 17.",
     ):
         assert part in words, part
+
+
+def leaking(world: Any, unseen: Estimate | None, **leaks: int) -> Any:
+    """The same, with test photos that lie in other splits, too."""
+    test = world.run.evaluation["test"]
+    metrics = {**test.metrics, **({} if unseen is None else {"accuracy_unseen": unseen})}
+    evaluation = {**world.run.evaluation, "test": replace(test, metrics=metrics, leaks=leaks)}
+    return with_run(world, evaluation=evaluation)
+
+
+def test_photos_that_training_has_seen_are_admitted_first(world: Any) -> None:
+    n, unseen = world.run.evaluation["test"].n, Estimate(0.5, 0.39, 0.604, 0.95, 85, "wilson")
+    page = parsed(leaking(world, unseen, train=20), predictions=picture())
+    first = page.words.split("Every number with its interval")[0]
+    assert f"n = {n} test photos, 20 of them also in train" in first
+    assert f"Training has seen 20 of these {n} test photos, so this number is too good." in first
+    assert "Of 100 new photos like the others, about 50 would be named right (39 to 60)." in first
+    assert "like these" not in first
+    assert "The interval is wide because only 85 photos judged." in first
+    assert "accuracy on unseen photos" in page.words
+    assert "held out" not in page.words.lower()
+    assert "Photos of the test split, drawn at random." in page.words
+
+
+def test_where_training_has_seen_all_nothing_is_said_of_new_photos(world: Any) -> None:
+    words = facts.in_words(leaking(world, None, train=5, validation=2).run.evaluation["test"])
+    assert [sentence.split(":")[0] for sentence in words[1:]] == [
+        "Nothing can be said about new photos",
+        f"2 of these {world.run.evaluation['test'].n} photos are validation photos, too.",
+    ]
+
+
+def test_without_leaks_photos_were_held_out(world: Any) -> None:
+    page = parsed(world, predictions=picture())
+    assert "Photos held out from training, drawn at random." in page.words
+    assert "Training has seen" not in page.words
+    train = {"train": world.run.evaluation["train"]}
+    page = parsed(with_run(world, evaluation=train), predictions=picture())
+    assert "Photos of the train split, drawn at random." in page.words
+
+
+def test_gaps_have_their_interval(world: Any) -> None:
+    test = world.run.evaluation["test"]
+    test = replace(test, gap_intervals={"accuracy: train - test": (-0.0123, 0.0941)})
+    page = parsed(with_run(world, evaluation={**world.run.evaluation, "test": test}))
+    assert "train − test: +4.1 points −1.2 to +9.4" in page.words
 
 
 def test_hostile_names_are_text(make: Callable[..., Any]) -> None:

@@ -14,7 +14,7 @@ from sortograph.bundle.engine import open_session
 from sortograph.bundle.golden import golden_photos
 from sortograph.bundle.runtime import FILE_NAME, Answers
 from sortograph.bundle.store import write_bundle
-from sortograph.evaluation import judge, with_gaps
+from sortograph.evaluation import judge_all
 from sortograph.export import check_parity, to_onnx
 from sortograph.records import (
     SPLITS,
@@ -58,7 +58,7 @@ def judge_and_bundle(
         for split in SPLITS
         if len(index.rows(split)) and not (split == "test" and fitted.interrupted)
     ]
-    evaluation = with_gaps({table.split: judge(table) for table in tables})
+    evaluation = judge_all(index, tables)
     manifest = BundleManifest(
         classes=index.classes,
         preprocess=job.pixels.spec,
@@ -98,6 +98,6 @@ def predict_split(
 
 
 def _short(result: EvaluationResult) -> dict[str, Any]:
-    """What a bundle says of a split: no per-class table, no confusion."""
+    """What a bundle says of a split: no per-class table, no confusion; leaks where there are any."""
     data = result.to_json()
-    return {"n": data["n"], "metrics": data["metrics"]}
+    return {name: data[name] for name in ("n", "metrics", "leaks") if name != "leaks" or data[name]}

@@ -11,6 +11,8 @@ from sortograph.files import write_atomic
 from sortograph.models import plan
 from sortograph.recipe import load_recipe, recipe_names, recipe_text
 
+_SUFFIX = ".toml"
+
 
 def recipes() -> list[tuple[str, str]]:
     """Name and purpose of every recipe that comes with sortograph."""
@@ -18,8 +20,13 @@ def recipes() -> list[tuple[str, str]]:
 
 
 def copy_recipe(name: str, file: str | os.PathLike[str]) -> Path:
-    """Write a named recipe to a file of your own. Raises RecipeError, and StorageError if it exists."""
+    """Write a named recipe to a file of your own, and return it: ".toml" is added where it is missing.
+
+    Raises RecipeError, and StorageError if the file exists.
+    """
     text, path = recipe_text(name), Path(file)
+    if path.suffix != _SUFFIX and not path.exists():  # without it, nothing would read the copy
+        path = path.with_name(path.name + _SUFFIX)
     if path.exists():
         raise StorageError("there is such a file already", where=str(path), fix="choose another name")
     write_atomic(path, text.encode())

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,15 +13,15 @@ from sortograph.errors import PhotoError
 from sortograph.files import make_folder, write_atomic
 from sortograph.images.inspect import read_bytes
 from sortograph.images.preprocess import prepare
-from sortograph.records import Prediction, PreprocessSpec
+from sortograph.records import Prediction, PreprocessSpec, Progress, silent
 
 if TYPE_CHECKING:
     from sortograph.reporting import Tile
 
-__all__ = ["load", "predict", "prediction_grid"]
+__all__ = ["GRID_PHOTOS", "load", "predict", "prediction_grid"]
 
+GRID_PHOTOS = 200
 _TILE = PreprocessSpec(size=(160, 160), mode="pad")
-_MOST_TILES = 200
 
 
 def predict(
@@ -28,30 +29,36 @@ def predict(
     inputs: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
     *,
     top_k: int = 5,
+    progress: Progress = silent,
 ) -> Iterator[Prediction]:
     """The answers for photos and for folders of photos, one after the other.
 
     model: a model.onnx or the run folder that holds one; `load` keeps it open for several calls
+    progress: is told in the end how many files of the folders were no photos
+
     Raises BundleError, DataError for inputs that do not exist. Unreadable photos give a Prediction with
-    `error`.
+    `error`, as do names on standard input ("-" among the inputs) of files that do not exist.
     """
     given = [inputs] if isinstance(inputs, str | os.PathLike) else list(inputs)
-    classifier, photos = load(model), find_photos(given)
+    classifier, photos = load(model), find_photos(given, progress=progress)
     return classifier.predict_many(photos, top_k=top_k)
 
 
-def prediction_grid(predictions: Sequence[Prediction], file: str | os.PathLike[str]) -> Path:
-    """Draw the first 200 photos with what was predicted into a PNG.
+def prediction_grid(predictions: Iterable[Prediction], file: str | os.PathLike[str]) -> Path | None:
+    """Draw the first 200 photos that have an answer with it into a PNG; None, and no file, without any.
 
-    Raises UsageError for another suffix, StorageError where it would write over anything but a PNG.
+    Raises UsageError for another suffix, StorageError where it would write over anything but such a grid.
     """
     from sortograph.api.photos import picture_file
     from sortograph.reporting import draw_sheet
 
-    tiles = [tile for answer in predictions[:_MOST_TILES] if (tile := _tile(answer)) is not None]
     path = picture_file(Path(file))
+    drawable = (tile for answer in predictions if (tile := _tile(answer)) is not None)
+    sheet = draw_sheet(list(islice(drawable, GRID_PHOTOS)), tile=160)
+    if not sheet:
+        return None
     make_folder(path.parent)
-    write_atomic(path, draw_sheet(tiles, tile=160))
+    write_atomic(path, sheet)
     return path
 
 

@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from sortograph import runs
 from sortograph.api.judging import predict_split
 from sortograph.api.photos import check_place
-from sortograph.bundle.runtime import Bundle, bundle_file, open_bundle
-from sortograph.dataset import scan
-from sortograph.errors import DataError, PhotoError, RunError, nearest
-from sortograph.evaluation import judge, with_gaps
+from sortograph.api.placing import NEW, matched, placed, run_index
+from sortograph.api.telling import tell_rejected
+from sortograph.bundle.runtime import FILE_NAME, Bundle, bundle_file, open_bundle
+from sortograph.errors import DataError, PhotoError, RunError
+from sortograph.evaluation import judge_all
 from sortograph.images.inspect import read_bytes
 from sortograph.images.preprocess import prepare
 from sortograph.records import (
@@ -29,14 +30,15 @@ from sortograph.records import (
     EvaluationResult,
     PredictionTable,
     Progress,
+    Rejected,
     RunRecord,
+    leaks,
     silent,
 )
 
 if TYPE_CHECKING:
     from sortograph.api.job import Job
 
-NEW = "new"
 _VIEWS = 9
 Pixels = NDArray[np.uint8]
 
@@ -44,7 +46,7 @@ Pixels = NDArray[np.uint8]
 @dataclass(frozen=True, slots=True)
 class Evaluated:
     """What a model does on photos. `evaluation` has the splits train, validation and test of the run, and
-    "new" for photos that the run did not have."""
+    "new" for photos that the run did not have. `rejected` and `ignored` are of the photos that were given."""
 
     run: Path | None
     bundle: Path
@@ -54,6 +56,8 @@ class Evaluated:
     seconds: float
     evaluation: Mapping[str, EvaluationResult]
     notes: tuple[str, ...] = ()
+    rejected: tuple[Rejected, ...] = ()
+    ignored: int = 0
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -64,7 +68,10 @@ class Evaluated:
             "seed": self.seed,
             "seconds": round(self.seconds, 3),
             "evaluation": {split: result.to_json() for split, result in self.evaluation.items()},
+            "leaks": leaks(self.evaluation),
             "notes": list(self.notes),
+            "rejected": [{"path": file.path, "reason": file.reason} for file in self.rejected],
+            "ignored": self.ignored,
         }
 
 
@@ -79,30 +86,22 @@ def evaluate(
 
     model: a run folder or a model.onnx. Of a run, photos are known by their content: those that it was
     trained on are judged apart from those that it never saw.
+    photos: with classes that the model knows, not necessarily all of them; a single photo is enough
     out: a folder, new or empty, for evaluation.json and predictions.csv
 
-    Raises DataError when the photos have classes that the model does not know, or no labels; UsageError
-    when `out` lies among them.
+    Raises DataError when the photos have classes that the model does not know, or no labels; RunError when
+    the index of the run was altered; UsageError when `out` lies among the photos.
     """
     began, place = time.monotonic(), Path(model)
-    record = runs.read_run(place) if place.is_dir() else None
+    record = None if _is_bare(place) else runs.read_run(place)
     file = bundle_file(place)
-    notes: tuple[str, ...]
-    if photos is not None and out is not None:
-        check_place(Path(photos), Path(out))
-    if photos is None:
-        if record is None:
-            raise DataError("no photos to judge the model on", fix=f"sortograph evaluate {place} PHOTOS")
-        evaluation, notes = record.evaluation, ("measured when the run ended",)
+    if photos is not None:
+        target = None if out is None else Path(out)
+        found = _on_photos(Path(photos), open_bundle(file), record, target, progress)
+    elif record is None:
+        raise DataError("no photos to judge the model on", fix=f"sortograph evaluate {place} PHOTOS")
     else:
-        bundle = open_bundle(file)
-        index, notes = _placed(_matched(Path(photos), bundle, progress), record)
-        tables = _tables(index, bundle, progress)
-        evaluation = with_gaps({table.split: judge(table) for table in tables})
-        if out is not None:
-            folder = runs.new_run("evaluation", Path(out))
-            runs.write_evaluation(folder, evaluation)
-            runs.write_predictions(folder, index, tables)
+        found = _Found(record.evaluation, ("measured when the run ended",))
     return Evaluated(
         run=None if record is None else record.folder,
         bundle=file,
@@ -110,40 +109,43 @@ def evaluate(
         recipe=str(record.recipe.get("name", "")) if record else open_bundle(file).manifest.recipe,
         seed=record.seed if record else None,
         seconds=time.monotonic() - began,
-        evaluation=evaluation,
-        notes=notes,
+        evaluation=found.evaluation,
+        notes=found.notes,
+        rejected=found.rejected,
+        ignored=found.ignored,
     )
 
 
-def _matched(photos: Path, bundle: Bundle, progress: Progress) -> DatasetIndex:
-    """The photos, with labels that count in the order of the model's classes."""
-    found, known = scan(photos, progress=progress), bundle.manifest.classes
-    unknown = [f"{name!r}{nearest(name, known)}" for name in found.classes if name not in known]
-    if unknown:
-        raise DataError(
-            f"classes that the model does not know: {', '.join(unknown)}",
-            where=str(photos),
-            expected=f"some of {', '.join(known)}",
-            fix="rename these folders, or leave them out",
-        )
-    number = np.array([known.index(name) for name in found.classes], dtype=np.int64)
-    return replace(found, classes=known, labels=number[found.labels])
+def _is_bare(place: Path) -> bool:
+    """A model.onnx, or a folder that holds one but is no run."""
+    return not place.is_dir() or ((place / FILE_NAME).is_file() and not (place / "run.json").exists())
 
 
-def _placed(index: DatasetIndex, record: RunRecord | None) -> tuple[DatasetIndex, tuple[str, ...]]:
-    """Each photo in the split that the run had it in, by content; else "new"."""
-    known: dict[str, str] = {}
-    if record is not None:
-        known_index = runs.read_data(record.folder)
-        known = dict(zip(known_index.sha256, known_index.splits, strict=True))
-    splits = tuple(known.get(content, NEW) for content in index.sha256)
-    if record is None:
-        note = (
-            "a model.onnx does not say which photos it was trained on: give its run folder to tell them apart"
-        )
-        return replace(index, splits=splits), (note,)
-    counts = ", ".join(f"{splits.count(s)} {s}" for s in (*SPLITS, NEW) if s in splits)
-    return replace(index, splits=splits), (f"photos by the split that the run had them in: {counts}",)
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What photos add to what is known of a model."""
+
+    evaluation: Mapping[str, EvaluationResult]
+    notes: tuple[str, ...]
+    rejected: tuple[Rejected, ...] = ()
+    ignored: int = 0
+
+
+def _on_photos(
+    photos: Path, bundle: Bundle, record: RunRecord | None, out: Path | None, progress: Progress
+) -> _Found:
+    if out is not None:
+        check_place(photos, out)
+        runs.check_unused(out)
+    index, notes = placed(matched(photos, bundle.manifest.classes, progress), record)
+    tell_rejected(index, progress)
+    tables = _tables(index, bundle, progress)
+    evaluation = judge_all(index, tables)
+    if out is not None:
+        folder = runs.new_run("evaluation", out)
+        runs.write_evaluation(folder, evaluation)
+        runs.write_predictions(folder, index, tables)
+    return _Found(evaluation, (*index.notes, *notes), index.rejected, index.ignored)
 
 
 def _tables(index: DatasetIndex, bundle: Bundle, progress: Progress) -> list[PredictionTable]:
@@ -183,7 +185,7 @@ def report(
             fix="sortograph train PHOTOS --resume RUN",
         )
     bundle = open_bundle(record.bundle)
-    index = runs.read_data(record.folder, None if photos is None else Path(photos))
+    index = run_index(record, None if photos is None else Path(photos))
     pictures = {**_kept_pictures(record.folder), **_plots(record, index)}
     if photos is not None:
         _check_unchanged(index)

@@ -19,10 +19,12 @@ from sortograph import environment, runs
 from sortograph.api.job import Job
 from sortograph.api.log import Log
 from sortograph.api.photos import check_place
+from sortograph.api.telling import tell_notes, tell_rejected
 from sortograph.dataset import SplitPlan, cut, scan, write_index
 from sortograph.errors import DataError, Interrupted, MissingExtra, RunError, UsageError
 from sortograph.files import write_atomic
 from sortograph.loading.pixels import PhotoPixels
+from sortograph.loading.places import cache_folder
 from sortograph.models import plan
 from sortograph.recipe import DEFAULT, Recipe, load_recipe, make_recipe, recipe_toml
 from sortograph.records import DatasetIndex, Progress, RunRecord, Said, silent
@@ -59,6 +61,7 @@ def train(
     """
     began, log = time.monotonic(), Log(progress)
     _need_torch()
+    check_place(Path(photos), cache_folder(), by="SORTOGRAPH_CACHE")
     if resume is not None:
         _check_resumed(Path(resume), bool(overrides or out or classes or seed is not None))
         check_place(Path(photos), Path(resume))
@@ -135,12 +138,8 @@ def _read(photos: Path, settings: Recipe, progress: Progress) -> tuple[DatasetIn
     pixels.flush()
     index = cut(found, SplitPlan(settings.split.seed, settings.split.validation, settings.split.test))
     _check_fit(settings, index)
-    for note in index.notes:
-        progress(Said(note))
-    if index.rejected:
-        first = "; ".join(f"{bad.path} ({bad.reason})" for bad in index.rejected[:3])
-        more = f"; and {len(index.rejected) - 3} more" if len(index.rejected) > 3 else ""
-        progress(Said(f"{len(index.rejected)} unreadable photos are left out: {first}{more}", warning=True))
+    tell_notes(index, progress)
+    tell_rejected(index, progress)
     return index, pixels
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 import sortograph
-from sortograph.cli import data, doctor, judge, predict, recipes, streams, train, words
+from sortograph.cli import data, doctor, judge, recipes, streams, train, words
 from sortograph.cli.options import deferred
 from sortograph.errors import UsageError
 
@@ -69,6 +69,8 @@ def _tell_version(asked: bool) -> None:
 
 
 def _predict(context: typer.Context) -> Callable[[], int]:
+    from sortograph.cli import predict
+
     return partial(predict.run, list(context.args))
 
 

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sortograph.cli import draw, options, streams, tables, words
+from sortograph.cli import draw, options, results, streams, tables, words
 from sortograph.errors import UsageError
+from sortograph.records import Said
 
 if TYPE_CHECKING:
     from sortograph.records import DatasetIndex
 
-_SHOWN = 10
-Share = Annotated[float | None, typer.Option(min=0, max=1, metavar="SHARE", help=words.SHARE)]
+_NOT_DRAWN = "no sample photos are drawn: this folder is among the photos (--grid FILE.png draws elsewhere)"
+SplitSeed = Annotated[
+    int | None, typer.Option("--split-seed", min=0, max=2**32 - 1, metavar="N", help=words.SPLIT_SEED)
+]
+Validation = Annotated[
+    float | None,
+    typer.Option("--validation", min=0, max=1, metavar="SHARE", help=words.SHARE.format("validation")),
+]
+Test = Annotated[
+    float | None, typer.Option("--test", min=0, max=1, metavar="SHARE", help=words.SHARE.format("test"))
+]
 Grid = Annotated[
     Path | None,
     typer.Option(
@@ -26,10 +37,12 @@ NoGrid = Annotated[bool, typer.Option("--no-grid", help="Draw no sample photos."
 
 def index(
     photos: options.Photos,
+    recipe: options.Recipe = None,
+    overrides: options.Set = None,
     classes: options.Classes = None,
-    seed: options.Seed = None,
-    validation: Share = None,
-    test: Share = None,
+    split_seed: SplitSeed = None,
+    validation: Validation = None,
+    test: Test = None,
     grid: Grid = None,
     no_grid: NoGrid = False,
     json: options.Json = False,
@@ -37,26 +50,38 @@ def index(
     verbose: options.Verbose = False,
     _debug: options.Debug = False,
 ) -> int:
-    """Look at a folder of photos. Tells classes, splits, and what was left out and why."""
+    """Look at a folder of photos. Tells classes, the splits that training makes, and what is left out."""
     from sortograph import api
+    from sortograph.api.photos import split_settings
 
     place = _grid(photos, grid, no_grid)
+    changes = [*(overrides or ()), *split_settings(seed=split_seed, validation=validation, test=test)]
+    given: dict[str, Any] = {} if recipe is None else {"recipe": recipe}
     with draw.progress(quiet=quiet) as progress:
         found = api.index(
             photos,
+            overrides=changes,
             classes=options.listed(classes),
-            seed=seed,
-            validation=validation,
-            test=test,
             grid=place,
             progress=progress,
+            **given,
         )
+        if place is None and not no_grid:
+            progress(Said(_NOT_DRAWN))
     if json:
         streams.out_json(as_json(found, place))
     else:
         _show(found, place, verbose)
-        tables.facts([("next", tables.command(words.PROGRAM, "train", photos))])
+        tables.facts([("next", _training(photos, recipe, changes, classes))])
     return 0
+
+
+def _training(photos: Path, recipe: str | None, changes: list[str], classes: str | None) -> str:
+    """The command that trains on the splits that were shown."""
+    options_: list[str] = [] if recipe is None else ["--recipe", recipe]
+    options_ += [word for change in changes for word in ("--set", change)]
+    options_ += [] if classes is None else ["--classes", classes]
+    return tables.command(words.PROGRAM, "train", photos, *options_)
 
 
 def as_json(found: DatasetIndex, grid: Path | None) -> dict[str, Any]:
@@ -64,6 +89,7 @@ def as_json(found: DatasetIndex, grid: Path | None) -> dict[str, Any]:
         "photos": len(found),
         "classes": list(found.classes),
         "splits": found.counts(),
+        "leaks": {f"{first}/{second}": n for (first, second), n in found.overlaps().items()},
         "rejected": [{"path": file.path, "reason": file.reason} for file in found.rejected],
         "ignored": found.ignored,
         "notes": list(found.notes),
@@ -72,16 +98,25 @@ def as_json(found: DatasetIndex, grid: Path | None) -> dict[str, Any]:
 
 
 def _grid(photos: Path, grid: Path | None, no_grid: bool) -> Path | None:
+    """Where to draw; None for nowhere: asked for, or as the folder where one works is among the photos."""
     if no_grid:
         if grid is not None:
             raise UsageError("--grid and --no-grid together", fix="sortograph index --help")
         return None
     if grid is None:
-        whole = photos.resolve()
-        return Path(f"{(whole.stem if whole.is_file() else whole.name) or 'photos'}-samples.png")
+        return _default_grid(photos)
     if grid.suffix.lower() != ".png":
         raise UsageError("--grid writes PNG", where=str(grid), expected="FILE.png")
     return grid
+
+
+def _default_grid(photos: Path) -> Path | None:
+    from sortograph.api.photos import lies_among
+
+    if lies_among(photos, Path()) or not os.path.lexists(photos):
+        return None
+    whole = photos.resolve()
+    return Path(f"{(whole.stem if whole.is_file() else whole.name) or 'photos'}-samples.png")
 
 
 def _show(found: DatasetIndex, grid: Path | None, verbose: bool) -> None:
@@ -89,15 +124,7 @@ def _show(found: DatasetIndex, grid: Path | None, verbose: bool) -> None:
     unlabelled = int((found.labels < 0).sum())
     if unlabelled:
         streams.out(f"without a label: {unlabelled}")
-    if found.rejected:
-        streams.out(f"cannot be used: {len(found.rejected)}")
-        listed = found.rejected if verbose else found.rejected[:_SHOWN]
-        for file in listed:
-            streams.out(streams.safe(f"  {file.path}: {file.reason}"))
-        if len(listed) < len(found.rejected):
-            streams.out(f"  and {len(found.rejected) - len(listed)} more (--verbose lists all)")
-    if found.ignored:
-        streams.out(f"no photos, left aside: {found.ignored}")
+    results.show_left_out(found.rejected, found.ignored, verbose=verbose)
     for line in found.notes:
         streams.out(streams.safe(f"note: {line}"))
     if grid is not None:

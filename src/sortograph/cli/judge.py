@@ -37,6 +37,7 @@ def evaluate(
         streams.out_json(found.to_json())
         return 0
     results.show_evaluation(found.evaluation, verbose=verbose)
+    results.show_left_out(found.rejected, found.ignored, verbose=verbose)
     for line in found.notes:
         streams.out(streams.safe(f"note: {line}"))
     places = [("report", found.report), ("model", found.bundle), ("run", found.run)]

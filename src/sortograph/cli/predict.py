@@ -6,13 +6,15 @@ import argparse
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-from sortograph.classify import Classifier, find_photos, load
 from sortograph.cli import streams, words
 from sortograph.cli.tables import padded, percent, width
 from sortograph.errors import DataError, StorageError, UsageError, nearest
-from sortograph.records import Prediction
+
+if TYPE_CHECKING:
+    from sortograph.classify import Classifier
+    from sortograph.records import Event, Prediction
 
 PARTLY = 6
 COMMAND = f"{words.PROGRAM} predict"
@@ -26,6 +28,8 @@ def run(arguments: list[str]) -> int:
         options = _parse(arguments)
     except SystemExit:  # after --help
         return 0
+    from sortograph.classify import find_photos, load
+
     classifier = load(options.model)
     if options.verbose:
         _describe(classifier)
@@ -33,7 +37,7 @@ def run(arguments: list[str]) -> int:
     total, failed = 0, 0
     columns = _Columns(classifier.classes)
     shower = _shower(options, columns)
-    photos = columns.widened(find_photos(options.inputs))
+    photos = columns.widened(find_photos(options.inputs, progress=None if options.quiet else _tell))
     for answer in classifier.predict_many(photos, top_k=_top_k(options)):
         total, failed = total + 1, failed + (answer.error is not None)
         for take in (shower, *(keeper.take for keeper in keepers)):
@@ -41,6 +45,10 @@ def run(arguments: list[str]) -> int:
     for keeper in keepers:
         keeper.finish(options.quiet)
     return _outcome(total, failed)
+
+
+def _tell(event: Event) -> None:
+    streams.note(streams.safe(getattr(event, "text", "")))
 
 
 def _outcome(total: int, failed: int) -> int:
@@ -187,13 +195,14 @@ def _out_csv(row: tuple[object, ...]) -> None:
 class _CsvFile:
     """The answers in a file of their own, written when all are known."""
 
-    def __init__(self, place: Path, top_k: int) -> None:
+    def __init__(self, options: argparse.Namespace) -> None:
         from sortograph.files import make_folder
 
-        self._place, self._header = place, _csv_header(top_k)
+        self._place, self._header = Path(options.csv), _csv_header(_top_k(options))
         self._rows: list[tuple[object, ...]] = []
-        _refuse_foreign(place)
-        make_folder(place.parent)
+        _refuse_foreign(self._place)
+        _refuse_among(options.inputs, self._place, "--csv")
+        make_folder(self._place.parent)
 
     def take(self, answer: Prediction) -> None:
         self._rows.append(_csv_row(answer, len(self._header)))
@@ -209,29 +218,43 @@ class _CsvFile:
 class _Grid:
     """The photos with their answers, drawn when all are known."""
 
-    def __init__(self, place: Path) -> None:
+    def __init__(self, options: argparse.Namespace) -> None:
         from sortograph.api.photos import picture_file
 
-        self._place = picture_file(place)  # which may not be a photo, as in `--grid *.png`
+        self._place = picture_file(options.grid)  # which may not be a photo, as in `--grid *.png`
+        _refuse_among(options.inputs, self._place, "--grid")
         self._answers: list[Prediction] = []
 
     def take(self, answer: Prediction) -> None:
-        self._answers.append(answer)
+        if answer.label is not None:
+            self._answers.append(answer)
 
     def finish(self, quiet: bool) -> None:
-        from sortograph import api
+        from sortograph.api.predicting import GRID_PHOTOS, prediction_grid
 
-        api.prediction_grid(self._answers, self._place)
-        if not quiet:
-            streams.note(streams.safe(f"grid: {self._place}"))
+        drawn, count = prediction_grid(self._answers, self._place), len(self._answers)
+        if quiet:
+            return
+        some = f" (the first {GRID_PHOTOS} of {count} photos)" if count > GRID_PHOTOS else ""
+        streams.note(
+            streams.safe(f"grid: {drawn}{some}") if drawn else "no grid is drawn: no photo could be read"
+        )
 
 
 def _csv_file(options: argparse.Namespace) -> _CsvFile | None:
-    return None if options.csv in (None, _STDOUT) else _CsvFile(Path(options.csv), _top_k(options))
+    return None if options.csv in (None, _STDOUT) else _CsvFile(options)
 
 
 def _grid(options: argparse.Namespace) -> _Grid | None:
-    return None if options.grid is None else _Grid(options.grid)
+    return None if options.grid is None else _Grid(options)
+
+
+def _refuse_among(inputs: Iterable[str], place: Path, by: str) -> None:
+    """Nothing is written into a folder of photos that was given. Raises UsageError."""
+    from sortograph.api.photos import check_place
+
+    for given in inputs:
+        check_place(Path(given), place, by=by)
 
 
 def _refuse_foreign(place: Path) -> None:

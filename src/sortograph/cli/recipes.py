@@ -52,9 +52,9 @@ def copy(name: Name, file: Copy, _debug: options.Debug = False) -> int:
     """Write a recipe into a file of your own, to change it."""
     from sortograph import api
 
-    api.copy_recipe(name, file)
-    copied = ("recipe", str(file))
-    tables.facts([copied, ("next", tables.command(words.PROGRAM, "train", "PHOTOS", "--recipe", file))])
+    written = api.copy_recipe(name, file)
+    copied = ("recipe", str(written))
+    tables.facts([copied, ("next", tables.command(words.PROGRAM, "train", "PHOTOS", "--recipe", written))])
     return 0
 
 

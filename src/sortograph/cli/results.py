@@ -10,14 +10,18 @@ from typing import TYPE_CHECKING
 from sortograph.cli import streams, tables, words
 
 if TYPE_CHECKING:
-    from sortograph.records import Estimate, EvaluationResult
+    from sortograph.records import Estimate, EvaluationResult, Rejected
 
 _MAIN = "accuracy"
+_UNSEEN = "accuracy_unseen"
+_TAUGHT = "train"
 # Metrics that are no shares.
 _PLAIN = ("log_loss",)
 # Classes up to which all pairs are shown, and how many pairs beyond.
 _WIDEST = 12
 _MISTAKES = 20
+# Files that cannot be used.
+_SHOWN = 10
 
 
 def show_evaluation(evaluation: Mapping[str, EvaluationResult], *, verbose: bool) -> None:
@@ -40,33 +44,78 @@ def show_places(
     tables.facts([*known, ("next", tables.command(words.PROGRAM, "predict", model, photos))])
 
 
+def show_left_out(rejected: Sequence[Rejected], ignored: int, *, verbose: bool) -> None:
+    """Photos that could not be used and why; of many only the first, unless `verbose`."""
+    if rejected:
+        streams.out(f"cannot be used: {len(rejected)}")
+        listed = rejected if verbose else rejected[:_SHOWN]
+        for file in listed:
+            streams.out(streams.safe(f"  {file.path}: {file.reason}"))
+        if len(listed) < len(rejected):
+            streams.out(f"  and {len(rejected) - len(listed)} more (--verbose lists all)")
+    if ignored:
+        streams.out(f"no photos, left aside: {ignored}")
+
+
 def _accuracies(evaluation: Mapping[str, EvaluationResult]) -> tables.Table:
-    found = {split: result.metrics[_MAIN] for split, result in evaluation.items() if _MAIN in result.metrics}
-    level = next((100 * estimate.level for estimate in found.values()), 95)
-    rows = [(split, str(est.n), tables.percent(est.value), _interval(est)) for split, est in found.items()]
-    return tables.Table(("split", "photos", _MAIN, f"{level:g} % interval"), "lrrr", tuple(rows))
+    """A row per split; where a split shares photos with train, how many, and a row for the others."""
+    found = {split: result for split, result in evaluation.items() if _MAIN in result.metrics}
+    level = next((100 * result.metrics[_MAIN].level for result in found.values()), 95)
+    header = ("split", "photos", _MAIN, f"{level:g} % interval")
+    if not any(_TAUGHT in result.leaks for result in found.values()):
+        return tables.Table(header, "lrrr", tuple(_row(s, r.metrics[_MAIN]) for s, r in found.items()))
+    rows = []
+    for split, result in found.items():
+        rows.append((*_row(split, result.metrics[_MAIN]), str(result.leaks.get(_TAUGHT, ""))))
+        if _UNSEEN in result.metrics:
+            rows.append((*_row(f"{split}, not in {_TAUGHT}", result.metrics[_UNSEEN]), ""))
+    return tables.Table((*header, f"also in {_TAUGHT}"), "lrrrr", tuple(rows))
+
+
+def _row(name: str, estimate: Estimate) -> tuple[str, str, str, str]:
+    return name, str(estimate.n), tables.percent(estimate.value), _interval(estimate)
 
 
 def _headline(evaluation: Mapping[str, EvaluationResult]) -> list[str]:
     """What to expect of the model, in a sentence: how it did on the photos that nothing was chosen by."""
     if "test" not in evaluation:
         return []
-    test = evaluation["test"].metrics[_MAIN]
-    return [
-        f"It named {tables.percent(test.value)} of {test.n} test photos correctly, which training never saw; "
-        f"of more photos like them, expect {_interval(test)} %."
-    ]
+    result = evaluation["test"]
+    test, seen = result.metrics[_MAIN], result.leaks.get(_TAUGHT, 0)
+    named = f"It named {tables.percent(test.value)} of {test.n} test photos correctly"
+    if seen:
+        return [f"{named}, but training has seen {seen} of them: {_others(result.metrics.get(_UNSEEN))}"]
+    chosen = result.leaks.get("validation", 0)
+    but = f" (though {chosen} of them are validation photos, too)" if chosen else ""
+    return [f"{named}, which training never saw{but}; of more photos like them, expect {_interval(test)} %."]
+
+
+def _others(unseen: Estimate | None) -> str:
+    """What is left to say where test photos were taught."""
+    if unseen is None:
+        return "this says nothing of new photos."
+    return (
+        f"it named {tables.percent(unseen.value)} of the {unseen.n} others correctly; "
+        f"of more photos like those, expect {_interval(unseen)} %."
+    )
 
 
 def _gaps(evaluation: Mapping[str, EvaluationResult]) -> list[str]:
     """Of each pair of splits once, in their order."""
     lines = []
     for first, second in combinations(evaluation, 2):
-        gap = evaluation[first].gaps.get(f"{_MAIN}: {first} - {second}")
-        if gap is not None:
-            sign = "−" if gap < 0 else "+"
-            lines.append(f"gap {first} − {second}: {sign}{abs(100 * gap):.1f} points")
+        result, key = evaluation[first], f"{_MAIN}: {first} - {second}"
+        if key in result.gaps:
+            ends = result.gap_intervals.get(key)
+            level = 100 * result.metrics[_MAIN].level
+            within = f" ({level:g} %: {_points(ends[0])} to {_points(ends[1])})" if ends else ""
+            lines.append(f"gap {first} − {second}: {_points(result.gaps[key])} points{within}")
     return lines
+
+
+def _points(difference: float) -> str:
+    sign = "−" if difference < 0 else "+"
+    return f"{sign}{abs(100 * difference):.1f}"
 
 
 def _show_details(result: EvaluationResult) -> None:

@@ -30,23 +30,34 @@ _NUMBERED = re.compile(r"\( *[0-9]+ *\)$")
 _TAIL = "0123456789 _-."
 
 
-def folder_listing(root: Path) -> Listing:
+def folder_listing(root: Path, *, for_training: bool = True) -> Listing:
     """Recognise the layout of a folder and list its photos.
 
     Photos in folders inside a class folder belong to that class, provided that the class folder holds
     photos itself; they are told in a note. One folder such as "train" beside others is a class of that
-    name when it holds photos and no folders.
+    name when it holds photos and no folders. Not `for_training`, class folders may be empty, and names of
+    files in one folder count as classes however few photos or classes there are.
 
     Raises DataError for a layout that is not known or not clear, with the way to mend it.
     """
     top = look(root)
     if not top.folders:
-        return _flat(root, top)
+        return _flat(root, top, for_training)
     splits = tuple(folder for folder in top.folders if split_of(folder))
     if splits and not _is_a_class(root, splits, top):
-        return _split_folders(root, top, splits)
-    _refuse_unknown_splits(root, top.folders)
-    return _class_folders(root, top)
+        listing = _split_folders(root, top, splits)
+    else:
+        _refuse_unknown_splits(root, top.folders)
+        _check_folders(root, [top.folders])
+        listing = _gather(root, [top], [(folder, "") for folder in top.folders])
+    if listing.empty and for_training:
+        raise DataError(
+            f"class folders without photos: {listed(map(repr, listing.empty))}",
+            where=str(root),
+            expected="at least three photos in each class folder",
+            fix="add photos to these folders, or move them away",
+        )
+    return listing
 
 
 def class_of(name: str) -> str:
@@ -131,11 +142,6 @@ def _refuse_unknown_splits(root: Path, folders: tuple[str, ...]) -> None:
         )
 
 
-def _class_folders(root: Path, top: Level) -> Listing:
-    _check_folders(root, [top.folders])
-    return _gather(root, [top], [(folder, "") for folder in top.folders])
-
-
 def _check_folders(root: Path, parents: list[tuple[str, ...]]) -> None:
     """Class names must be text, and distinct among neighbours even where a file system merges spellings."""
     for folders in parents:
@@ -159,11 +165,12 @@ def _gather(root: Path, upper: list[Level], folders: list[tuple[str, str]]) -> L
     """List the photos of class folders, given as (folder, split); `upper` are the levels above them."""
     levels = [below(root, folder) for folder, _ in folders]
     loose = sum(len(level.files) for level in upper)
-    if not any(level.files for level in levels):
-        raise _no_photos(root, [folder for folder, _ in folders] if loose else [])
-    _refuse_empty(root, [folder for folder, _ in folders], levels)
-    _refuse_nested(root, [folder for folder, _ in folders])
     every = [*upper, *levels]
+    links = sum(len(level.links) for level in every)
+    if not any(level.files for level in levels):
+        raise _no_photos(root, links, [folder for folder, _ in folders] if loose else [])
+    _refuse_nested(root, [folder for (folder, _), level in zip(folders, levels, strict=True) if level.files])
+    empty = _empty(folders, levels)
     return Listing(
         entries=tuple(
             Entry(path=file.path, label=composed(_name(folder)), split=split, problem=file.problem)
@@ -173,9 +180,12 @@ def _gather(root: Path, upper: list[Level], folders: list[tuple[str, str]]) -> L
         ignored=loose + sum(level.ignored for level in every),
         notes=(
             *((f"ignored: {counted(loose, 'loose photo')} outside the class folders",) if loose else ()),
+            *((f"no photos of: {listed(map(repr, empty))}",) if empty else ()),
             *_nested_note(folders, levels),
-            *links_note(link for level in every for link in level.links),
+            *links_note(links),
         ),
+        empty=empty,
+        links=links,
     )
 
 
@@ -195,17 +205,11 @@ def _nested_note(folders: list[tuple[str, str]], levels: list[Level]) -> tuple[s
     )
 
 
-def _refuse_empty(root: Path, folders: list[str], levels: list[Level]) -> None:
-    """A class may be absent from one split, not from all."""
-    holding = {composed(_name(f)) for f, level in zip(folders, levels, strict=True) if level.files}
-    empty = sorted({composed(_name(folder)) for folder in folders} - holding)
-    if empty:
-        raise DataError(
-            f"class folders without photos: {listed(map(repr, empty))}",
-            where=str(root),
-            expected="at least three photos in each class folder",
-            fix="add photos to these folders, or move them away",
-        )
+def _empty(folders: list[tuple[str, str]], levels: list[Level]) -> tuple[str, ...]:
+    """Classes without photos: a class may be absent from one split, not from all."""
+    names = [composed(_name(folder)) for folder, _ in folders]
+    holding = {name for name, level in zip(names, levels, strict=True) if level.files}
+    return tuple(sorted(set(names) - holding))
 
 
 def _refuse_nested(root: Path, folders: list[str]) -> None:
@@ -224,19 +228,21 @@ def _refuse_nested(root: Path, folders: list[str]) -> None:
     )
 
 
-def _flat(root: Path, top: Level) -> Listing:
+def _flat(root: Path, top: Level, for_training: bool) -> Listing:
     if not top.files:
-        raise _no_photos(root)
+        raise _no_photos(root, len(top.links))
     entries = tuple(
         Entry(path=file.path, label=class_of(file.path), problem=file.problem) for file in top.files
     )
     labels = {entry.label for entry in entries}
     unnamed = [entry.path for entry in entries if not entry.label or not is_text(entry.label)]
-    if unnamed or len(labels) < 2 or len(entries) < 3 * len(labels):
+    few = len(labels) < 2 or len(entries) < 3 * len(labels)
+    if unnamed or (few and for_training):
         raise _unknown_layout(root, len(entries), len(labels), unnamed)
     check_class_names(sorted(labels), str(root))
     note = f"classes taken from the start of the file names: {listed(map(repr, sorted(labels)))}"
-    return Listing(entries, top.ignored, (note, *links_note(top.links)))
+    links = len(top.links)
+    return Listing(entries, top.ignored, (note, *links_note(links)), links=links)
 
 
 def _unknown_layout(root: Path, photos: int, classes: int, unnamed: list[str]) -> DataError:
@@ -253,12 +259,19 @@ def _unknown_layout(root: Path, photos: int, classes: int, unnamed: list[str]) -
     )
 
 
-def _no_photos(root: Path, beside: list[str] | None = None) -> DataError:
+def _no_photos(root: Path, links: int, beside: list[str] | None = None) -> DataError:
     if beside:
         return DataError(
             f"photos lie beside the folders {_named(beside)}, and none inside them",
             where=str(root),
             expected=LAYOUTS,
             fix="move the photos into the folder of their class, or these folders away",
+        )
+    if links:
+        return DataError(
+            f"no photos but in {counted(links, 'linked folder')}, and links to folders are not followed",
+            where=str(root),
+            expected="folders that hold photos themselves",
+            fix="put the folders themselves in the place of the links",
         )
     return DataError("no photos", where=str(root), expected=LAYOUTS, fix="check the path of the photos")

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from sortograph.dataset.layouts import LAYOUTS, folder_listing
-from sortograph.dataset.listing import Entry, Listing
-from sortograph.dataset.names import check_class_names, listed
+from sortograph.dataset.listing import Entry, Listing, links_note
+from sortograph.dataset.names import check_class_names, listed, shown
 from sortograph.dataset.table import table_listing
 from sortograph.errors import DataError, PhotoError, UsageError, nearest
 from sortograph.images.inspect import inspect
@@ -30,22 +30,30 @@ def scan(
     *,
     reader: Reader = inspect,
     classes: Sequence[str] | None = None,
+    for_training: bool = True,
     progress: Progress = silent,
 ) -> DatasetIndex:
     """Find the photos of a folder or CSV file, read each of them once, and index them in natural order.
 
     reader   gives the facts of one photo file, or raises PhotoError: such files end up in `rejected`
     classes  the order of the classes; must name exactly those that are found
+    for_training  whether there must be two classes or more, of three readable photos each; else one photo is
+                  enough
 
-    Raises DataError, with the way to mend it, when the layout is not understood, when there is nothing to
-    tell apart, or when a class has fewer than three readable photos; UsageError for wrong `classes`.
+    Raises DataError, with the way to mend it, when the layout is not understood or there are too few classes
+    or photos; UsageError for wrong `classes`.
     """
-    base, listing = _list(root)
+    base, listing = _list(root, for_training)
+    if for_training:
+        _refuse_single(listing, root)
     order = _class_order(listing, classes, root)
     entries = sorted(listing.entries, key=lambda entry: natural_key(entry.path))
     facts = _read_all(base, entries, reader, progress)
     kept = [(entry, fact) for entry, fact in zip(entries, facts, strict=True) if isinstance(fact, PhotoFacts)]
-    _refuse_small(entries, facts, order, root)
+    if for_training:
+        _refuse_small(entries, facts, order, root)
+    elif not kept:
+        raise _none_readable(entries, facts, root)
     number = {name: k for k, name in enumerate(order)}
     return DatasetIndex(
         root=base,
@@ -66,10 +74,10 @@ def scan(
     )
 
 
-def _list(root: Path) -> tuple[Path, Listing]:
+def _list(root: Path, for_training: bool) -> tuple[Path, Listing]:
     try:
         if root.is_dir():
-            return root, folder_listing(root)
+            return root, folder_listing(root, for_training=for_training)
         if root.is_file() and root.suffix.lower() == ".csv":
             return root.parent, table_listing(root)
         there = os.path.lexists(root)
@@ -84,16 +92,21 @@ def _list(root: Path) -> tuple[Path, Listing]:
     )
 
 
-def _class_order(listing: Listing, wanted: Sequence[str] | None, root: Path) -> tuple[str, ...]:
-    found = sorted(listing.labels(), key=natural_key)
-    check_class_names(found, str(root))
+def _refuse_single(listing: Listing, root: Path) -> None:
+    found = list(listing.labels())
     if len(found) == 1:
+        links = "".join(f"; {note}" for note in links_note(listing.links))
         raise DataError(
-            f"a single class, {found[0]!r}: nothing to tell apart",
+            f"a single class, {found[0]!r}: nothing to tell apart{links}",
             where=str(root),
             expected="at least two classes",
             fix="add photos of another class, such as a folder of photos that are none of it",
         )
+
+
+def _class_order(listing: Listing, wanted: Sequence[str] | None, root: Path) -> tuple[str, ...]:
+    found = sorted(listing.labels(), key=natural_key)
+    check_class_names(found, str(root))
     return tuple(found) if wanted is None else _in_order([composed(name) for name in wanted], found)
 
 
@@ -157,6 +170,20 @@ def _refuse_small(
             expected=f"at least {MINIMUM} readable photos in every class",
             fix="add photos to these classes, or take the classes out",
         )
+
+
+def _none_readable(entries: list[Entry], facts: list[PhotoFacts | str], root: Path) -> DataError:
+    named = (
+        f"{shown(entry.path)} ({fact})"
+        for entry, fact in zip(entries, facts, strict=True)
+        if isinstance(fact, str)
+    )
+    return DataError(
+        f"no readable photos: {listed(named, limit=3)}",
+        where=str(root),
+        expected="at least one photo that can be read",
+        fix="check these files",
+    )
 
 
 def _short(name: str, kept: int, reasons: Counter[str]) -> str:

@@ -6,11 +6,12 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from sortograph.dataset.names import listed, shown
+from sortograph.dataset.leaks import label_notes, leak_notes
+from sortograph.dataset.names import listed
 from sortograph.dataset.quotas import Quota, quotas
 from sortograph.dataset.units import Unit, units
-from sortograph.errors import DataError, UsageError, counted
-from sortograph.records import SPLITS, DatasetIndex
+from sortograph.errors import DataError, UsageError
+from sortograph.records import DatasetIndex
 
 _CUT_ORDER = ("test", "validation")
 
@@ -40,7 +41,8 @@ def cut(index: DatasetIndex, plan: SplitPlan) -> DatasetIndex:
 
     A missing test split is drawn first, a missing validation split next, both from the photos that are in
     train or in no split. Class shares are kept; photos of one group or of one content stay together,
-    which goes before exact shares. Every cut, and every leak between given splits, is told in `notes`.
+    which goes before exact shares. What shares a group or a content with a given split is never cut off, but
+    stays in train. Every cut, and every leak between the splits, is told in `notes`.
 
     Raises DataError when splits are given but none of them is for training.
     """
@@ -61,8 +63,8 @@ def cut(index: DatasetIndex, plan: SplitPlan) -> DatasetIndex:
     notes = [
         *_cut_notes(done, cuts, len(pool), plan, of_train="train" in given),
         *_thin_notes(done, cuts, pool),
-        *_leak_notes(index),
-        *_label_notes(index),
+        *leak_notes(done),
+        *label_notes(done),
     ]
     return replace(done, notes=index.notes + tuple(notes))
 
@@ -74,9 +76,17 @@ def _place(index: DatasetIndex, pool: list[int], fractions: dict[str, float], se
     number = {label: k for k, label in enumerate(names)}
     sizes = Counter(number[int(index.labels[row])] for row in pool)
     bins = _Bins(quotas([sizes[k] for k in range(len(names))], fractions))
-    for unit in units(index, pool, seed):
-        classes = {number[label]: count for label, count in unit.classes.items()}
-        bins.add(_Piece(unit, classes), bins.best(classes, len(unit) > 1))
+    bound = _bound_by_given(index, pool)
+    pieces = [
+        _Piece(
+            unit=unit,
+            classes={number[label]: count for label, count in unit.classes.items()},
+            stays=not bound.isdisjoint(unit.rows),
+        )
+        for unit in units(index, pool, seed)
+    ]
+    for piece in sorted(pieces, key=lambda piece: not piece.stays):
+        bins.add(piece, "train" if piece.stays else bins.best(piece.classes, len(piece.unit) > 1))
     for k in range(len(names)):
         bins.mend(k, sizes[k])
     return {
@@ -84,12 +94,21 @@ def _place(index: DatasetIndex, pool: list[int], fractions: dict[str, float], se
     }
 
 
+def _bound_by_given(index: DatasetIndex, pool: Sequence[int]) -> set[int]:
+    """Rows of the pool that share a content or a group with a photo of another given split."""
+    outside = set(range(len(index))).difference(pool)
+    contents = {index.sha256[row] for row in outside}
+    groups = {index.groups[row] for row in outside} - {""}
+    return {row for row in pool if index.sha256[row] in contents or index.groups[row] in groups}
+
+
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """A unit with its photos per class, classes numbered as in the quotas."""
+    """A unit with its photos per class, classes numbered as in the quotas; `stays`: in train, that is."""
 
     unit: Unit
     classes: dict[int, int]
+    stays: bool
 
 
 class _Bins:
@@ -146,6 +165,7 @@ class _Bins:
             if split != target and self.held[split, k] > keep
             for piece in self.pieces[split]
             if k in piece.classes
+            and not piece.stays
             and all(self.held[split, other] > 1 for other in piece.classes if other != k)
         ]
 
@@ -161,7 +181,11 @@ def _cut_notes(
     index: DatasetIndex, cuts: Sequence[str], pool: int, plan: SplitPlan, *, of_train: bool
 ) -> list[str]:
     source = "photos of the train split" if of_train else "photos"
-    return [f"{split}: cut {len(index.rows(split))} of {pool} {source} (seed {plan.seed})" for split in cuts]
+    sizes = {split: len(index.rows(split)) for split in cuts}
+    return [
+        f"{split}: {size} of {pool} {source} put aside ({100 * size / pool:.2g} %, seed {plan.seed})"
+        for split, size in sizes.items()
+    ]
 
 
 def _thin_notes(index: DatasetIndex, cuts: Sequence[str], pool: list[int]) -> list[str]:
@@ -179,34 +203,3 @@ def _thin_notes(index: DatasetIndex, cuts: Sequence[str], pool: list[int]) -> li
         for split, names in lacking.items()
         if names
     ]
-
-
-def _leak_notes(index: DatasetIndex) -> list[str]:
-    """Contents and groups that lie in several of the given splits."""
-    notes = []
-    for what, column in (("the same content", index.sha256), ("the same group", index.groups)):
-        places: dict[str, Counter[str]] = {}
-        for key, split in zip(column, index.splits, strict=True):
-            if key and split:
-                places.setdefault(key, Counter())[split] += 1
-        shared = [splits for splits in places.values() if len(splits) > 1]
-        if shared:
-            photos = sum(sum(splits.values()) for splits in shared)
-            over = " and ".join(split for split in SPLITS if any(split in splits for splits in shared))
-            notes.append(
-                f"leak: {photos} photos of {what} lie in several given splits ({over}); "
-                "scores there are too good"
-            )
-    return notes
-
-
-def _label_notes(index: DatasetIndex) -> list[str]:
-    """The same content under several labels."""
-    rows: dict[str, list[int]] = {}
-    for row, content in enumerate(index.sha256):
-        rows.setdefault(content, []).append(row)
-    torn = [same for same in rows.values() if len({int(index.labels[row]) for row in same}) > 1]
-    if not torn:
-        return []
-    named = listed((" = ".join(shown(index.paths[row]) for row in same) for same in torn), limit=3)
-    return [f"{counted(len(torn), 'photo')} under several labels: {named}"]

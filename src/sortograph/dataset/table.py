@@ -13,6 +13,7 @@ from typing import NoReturn
 
 import numpy as np
 
+from sortograph.dataset.cells import COLUMNS, check_header, read_cells
 from sortograph.dataset.listing import Entry, Listing
 from sortograph.dataset.names import (
     SPLIT_NAMES,
@@ -23,13 +24,10 @@ from sortograph.dataset.names import (
 from sortograph.dataset.walk import link_problem
 from sortograph.errors import DataError, RunError, counted, nearest
 from sortograph.files import unguard, write_csv
-from sortograph.images.inspect import read_bytes
 from sortograph.images.names import composed, decomposed
 from sortograph.records import SPLITS, DatasetIndex
 
-COLUMNS = ("path", "label", "split", "group")
 INDEX_COLUMNS = ("path", "class", "split", "group", "sha256", "width", "height")
-_HEADER = "a CSV file in UTF-8 whose first line is path,label or path,label,split,group"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _SIZE = re.compile(r"[0-9]{1,9}")
 
@@ -47,14 +45,15 @@ class _Row:
 def table_listing(table: Path) -> Listing:
     """Photos named by a CSV file with the columns path,label[,split][,group].
 
-    Paths are relative to the CSV file. Raises DataError, with all mistakes of one kind at once, for
-    missing columns, empty labels, unknown splits, paths out of the folder, and one path under two labels.
+    Paths are relative to the CSV file, or absolute ones below its folder. Raises DataError, with all
+    mistakes of one kind at once, for missing columns, empty labels, unknown splits, paths out of the
+    folder, and one path under two labels.
     """
-    cells = _read_cells(table)
+    cells = read_cells(table)
     header = [cell.strip().casefold() for cell in cells[0][1]]
-    extra = _check_header(header, table)
-    root = Path(os.path.realpath(table.parent))
-    rows = [_row(line, dict(zip(header, row, strict=False)), root) for line, row in cells[1:]]
+    extra = check_header(header, table)
+    folders = (Path(os.path.realpath(table.parent)), table.parent.absolute())
+    rows = [_row(line, dict(zip(header, row, strict=False)), folders) for line, row in cells[1:]]
     lengths = [f"line {line} ({len(row)} cells)" for line, row in cells[1:] if len(row) > len(header)]
     _refuse(lengths, f"lines with more cells than the {len(header)} columns", table)
     _check_rows(rows, table)
@@ -65,42 +64,10 @@ def table_listing(table: Path) -> Listing:
     return Listing(entries, notes=tuple(notes))
 
 
-def _read_cells(table: Path) -> list[tuple[int, list[str]]]:
-    """(line number, cells) of all lines that are not blank, the header first."""
-    try:
-        text = read_bytes(table).decode("utf-8-sig")
-        reader = csv.reader(io.StringIO(text, newline=""))
-        rows = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
-    except UnicodeDecodeError:
-        raise _no_table("not UTF-8", table, 'save it as "CSV UTF-8"') from None
-    except csv.Error as error:
-        raise _no_table(f"not a CSV file ({error})", table, "save it as CSV from a spreadsheet") from None
-    if not rows:
-        raise _no_table("an empty CSV file", table, "write one line for each photo")
-    if len(rows) == 1:
-        raise _no_table("no photos in the CSV file", table, "write one line for each photo")
-    return rows
-
-
-def _no_table(what: str, table: Path, fix: str) -> DataError:
-    return DataError(what, where=str(table), expected=_HEADER, fix=fix)
-
-
-def _check_header(header: list[str], table: Path) -> list[str]:
-    """The columns that are not used. Raises DataError for missing, repeated and misspelt ones."""
-    extra = [name for name in header if name not in COLUMNS]
-    mistakes = [f"no column {name!r}{nearest(name, extra)}" for name in COLUMNS[:2] if name not in header]
-    mistakes += [f"column {name!r} twice" for name in COLUMNS if header.count(name) > 1]
-    absent = [name for name in COLUMNS[2:] if name not in header]
-    mistakes += [f"unknown column {name!r}{hint}" for name in extra if (hint := nearest(name, absent))]
-    if mistakes:
-        found = listed(map(repr, header))
-        raise _no_table(f"{'; '.join(mistakes)}; found {found}", table, "correct the first line")
-    return extra
-
-
-def _row(line: int, cells: dict[str, str], root: Path) -> _Row:
+def _row(line: int, cells: dict[str, str], folders: Sequence[Path]) -> _Row:
+    """`folders` are the one of the table, without links, and the same as it was given."""
     path, label, split, group = (cells.get(name, "").strip() for name in COLUMNS)
+    path, root = _relative(path, folders), folders[0]
     outside = _leads_out(path)
     problem = ""
     if path and not outside:
@@ -108,6 +75,16 @@ def _row(line: int, cells: dict[str, str], root: Path) -> _Row:
         problem = link_problem(root, root / path)
     entry = Entry(path, composed(label), split_of(split), composed(group), problem)
     return _Row(line, entry, split, outside)
+
+
+def _relative(path: str, folders: Sequence[Path]) -> str:
+    """A path below one of the folders as one relative to it; any other as it is."""
+    if not Path(path).is_absolute():
+        return path
+    for folder in folders:
+        if Path(path).is_relative_to(folder):
+            return Path(path).relative_to(folder).as_posix()
+    return path
 
 
 def _leads_out(path: str) -> bool:

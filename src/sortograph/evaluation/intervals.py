@@ -91,6 +91,24 @@ def mean_of_shares(
     return Estimate(mean, max(0.0, mean - down), min(1.0, mean + up), parts[0].level, n, "mover of wilson")
 
 
+def difference(a: Estimate, b: Estimate) -> Estimate:
+    """a − b of two shares on different photos, within −1–1; both are `wilson` estimates of one level.
+
+    Newcombe, "Interval estimation for the difference between independent proportions: comparison of eleven
+    methods", Statistics in Medicine 17 (1998), 873–890, method 10. `n` counts the photos of both.
+    Raises ValueError for two levels.
+
+    >>> str(difference(wilson(56, 70), wilson(48, 80)))
+    '0.200 [0.052, 0.334], n = 150'
+    """
+    if a.level != b.level:
+        raise ValueError(f"two levels, {a.level} and {b.level}")
+    value = a.value - b.value
+    low = value - math.hypot(a.value - a.low, b.high - b.value)
+    high = value + math.hypot(a.high - a.value, b.value - b.low)
+    return Estimate(value, max(-1.0, low), min(1.0, high), a.level, a.n + b.n, "newcombe score")
+
+
 def paired_difference(
     a_right: NDArray[np.bool_], b_right: NDArray[np.bool_], level: float = 0.95
 ) -> Estimate:

@@ -6,11 +6,13 @@ import hashlib
 import os
 import stat
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from sortograph.errors import PhotoError
 from sortograph.images.decode import MAX_BYTES, decode, measure
-from sortograph.records import PhotoFacts
+
+if TYPE_CHECKING:
+    from sortograph.records import PhotoFacts
 
 # A full decode, because headers alone pass thousands of damaged files; but JPEGs are shrunk while they
 # are decoded, which reads every byte at a fraction of the cost.
@@ -24,6 +26,8 @@ def inspect(path: Path) -> PhotoFacts:
     Width and height are those of the full picture after EXIF turning. Raises PhotoError with the reason
     when the file or the picture in it cannot be read.
     """
+    from sortograph.records import PhotoFacts  # not for predictions, which read bytes alone
+
     data = read_bytes(path)
     height, width, _ = decode(data, at_least=_SMALL).shape
     if data.startswith(_JPEG):

@@ -100,4 +100,6 @@ class EvaluationResult:
 
 def leaks(evaluation: Mapping[str, EvaluationResult]) -> dict[str, int]:
     """Of all splits: "train/test" → photos of test whose content also lies in train."""
-    return {f"{other}/{split}": n for split, result in evaluation.items() for other, n in result.leaks.items()}
+    return {
+        f"{other}/{split}": n for split, result in evaluation.items() for other, n in result.leaks.items()
+    }

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sortograph.records.evaluation import EvaluationResult, leaks
+    from sortograph.records.evaluation import EvaluationResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +62,8 @@ class RunRecord:
 
     def to_json(self) -> dict[str, Any]:
         """The object that `train --json` and `evaluate --json` print."""
+        from sortograph.records.evaluation import leaks  # NumPy, which a record of a run does without
+
         return {
             "run": self.folder.as_posix(),
             "bundle": self.bundle.as_posix(),

@@ -11,11 +11,17 @@ from typing import Any
 
 from sortograph.records import ClassScore, DatasetIndex, Estimate, EvaluationResult, RunRecord
 
-_RATES = {"accuracy": "accuracy", "balanced_accuracy": "balanced accuracy", "macro_f1": "macro F1"}
+_RATES = {
+    "accuracy": "accuracy",
+    "accuracy_unseen": "accuracy on unseen photos",
+    "balanced_accuracy": "balanced accuracy",
+    "macro_f1": "macro F1",
+}
 _ORDER = (*_RATES, "log_loss")
 _ORDERED_SPLITS = ("train", "validation", "test")
 _MEANINGS = {
     "accuracy": "share of photos named right",
+    "accuracy_unseen": "the same without the photos that are also in train",
     "balanced_accuracy": "mean of the classes' recalls: every class counts alike",
     "macro_f1": "mean of the classes' F1",
     "log_loss": "mean cross-entropy in nats; lower is better",
@@ -35,11 +41,19 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
+class Gap:
+    """How far two splits lie apart, as text; `interval` is "" where there is none."""
+
+    value: str
+    interval: str
+
+
+@dataclass(frozen=True, slots=True)
 class MetricRow:
     name: str
     meaning: str
     cells: tuple[Cell | None, ...]
-    gaps: tuple[str, ...]
+    gaps: tuple[Gap, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +97,18 @@ def metric_rows(run: RunRecord) -> list[MetricRow]:
     results = splits(run)
     names = dict.fromkeys(name for result in results for name in result.metrics)
     ordered = sorted(names, key=lambda name: _ORDER.index(name) if name in _ORDER else len(_ORDER))
-    gaps = {key: gap for result in results for key, gap in result.gaps.items() if _is_forward(key)}
+    gaps = {
+        key: _gap(key, gap, result.gap_intervals.get(key))
+        for result in results
+        for key, gap in result.gaps.items()
+        if _is_forward(key)
+    }
     return [
         MetricRow(
             name=_RATES.get(name, name.replace("_", " ")),
             meaning=_MEANINGS.get(name, ""),
             cells=tuple(_cell(name, result.metrics.get(name)) for result in results),
-            gaps=tuple(_gap(name, key, gap) for key, gap in gaps.items() if key.split(":")[0] == name),
+            gaps=tuple(gap for key, gap in gaps.items() if key.split(":")[0] == name),
         )
         for name in ordered
     ]
@@ -111,14 +130,16 @@ def _is_forward(key: str) -> bool:
     return pair == sorted(pair, key=_ORDERED_SPLITS.index)
 
 
-def _gap(name: str, key: str, gap: float) -> str:
+def _gap(key: str, gap: float, ends: tuple[float, float] | None) -> Gap:
     """
-    >>> _gap("accuracy", "accuracy: train - test", 0.04)
-    'train − test: +4.0 points'
+    >>> _gap("accuracy: train - test", 0.04, (-0.01, 0.08))
+    Gap(value='train − test: +4.0 points', interval='−1.0 to +8.0')
     """
-    pair = key.partition(":")[2].strip().replace(" - ", " − ")
+    name, _, pair = key.partition(": ")
     size = f"{100 * gap:+.1f} points" if name in _RATES else f"{gap:+.3f}"
-    return f"{pair}: {size}".replace("-", "−")
+    interval = " to ".join(f"{100 * end:+.1f}" for end in ends) if ends else ""
+    value = f"{pair.replace(' - ', ' − ')}: {size}"
+    return Gap(value.replace("-", "−"), interval.replace("-", "−"))
 
 
 def class_rows(result: EvaluationResult) -> list[ClassRow]:
@@ -137,15 +158,41 @@ def in_words(result: EvaluationResult | None) -> list[str]:
     estimate = result.metrics["accuracy"]
     if not all(math.isfinite(end) for end in (estimate.value, estimate.low, estimate.high)):
         return ["There were no labelled photos to judge by, so nothing can be said about new photos."]
-    value, low, high = (round(100 * end) for end in (estimate.value, estimate.low, estimate.high))
-    words = [f"Of 100 new photos like these, about {value} would be named right ({low} to {high})."]
+    words = _leaked(result)
+    seen = "train" in result.leaks
+    told = result.metrics.get("accuracy_unseen") if seen else estimate
+    if told is not None:
+        value, low, high = (round(100 * end) for end in (told.value, told.low, told.high))
+        like = "the others" if seen else "these"
+        words.append(f"Of 100 new photos like {like}, about {value} would be named right ({low} to {high}).")
     if result.split == "validation":
         words.append("These photos helped to choose the model, so new ones may do a little worse.")
     if result.split == "train":
         words.append("The model has learned these very photos: expect clearly less on new ones.")
-    if estimate.high - estimate.low > 0.2:
-        words.append(f"The interval is wide because only {estimate.n} photos judged.")
+    if told is not None and told.high - told.low > 0.2:
+        words.append(f"The interval is wide because only {told.n} photos judged.")
     return words
+
+
+def _leaked(result: EvaluationResult) -> list[str]:
+    """What photos of this split do in the others, most serious first."""
+    words = []
+    if seen := result.leaks.get("train"):
+        words.append(
+            f"Training has seen {seen} of these {result.n} {result.split} photos, so this number is too good."
+        )
+        if "accuracy_unseen" not in result.metrics:
+            words.append("Nothing can be said about new photos: no photo is left that training has not seen.")
+    if chosen := result.leaks.get("validation"):
+        words.append(f"{chosen} of these {result.n} photos are validation photos, too.")
+    return words
+
+
+def drawn_from(result: EvaluationResult | None) -> str:
+    """Where the photos of the sheet of predictions are from; that they were held out only if all were."""
+    if result is None or result.split == "train" or "train" in result.leaks:
+        return f"Photos of the {result.split if result else 'judged'} split"
+    return "Photos held out from training"
 
 
 def status(run: RunRecord) -> str:

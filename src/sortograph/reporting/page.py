@@ -86,6 +86,8 @@ def _context(view: ReportView) -> dict[str, Any]:
         "hero": facts.rate(accuracy) if accuracy else None,
         "accuracy": accuracy,
         "words": facts.in_words(result),
+        "seen": result.leaks.get("train", 0) if result else 0,
+        "drawn_from": facts.drawn_from(result),
         "status": facts.status(run),
         "results": facts.splits(run),
         "metrics": facts.metric_rows(run),
