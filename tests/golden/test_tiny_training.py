@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import sortograph
-from sortograph.loading.order import torch_seed
+from sortograph.loading.order import dropout_seed
 from sortograph.loading.pixels import PhotoPixels
 
 HERE = Path(__file__).parent
@@ -76,6 +76,6 @@ def test_the_order_of_the_photos_and_the_seeds_of_dropout(trained, tmp_path):
     lines = ["epoch,step,seed of dropout,photos"]
     for number, paths in enumerate(batches):
         epoch, step = 1 + number // steps, number % steps
-        lines.append(f"{epoch},{step},{torch_seed(run.seed, epoch, step)},{' | '.join(paths)}")
+        lines.append(f"{epoch},{step},{dropout_seed(run.seed, epoch, step)},{' | '.join(paths)}")
     (tmp_path / "order.csv").write_bytes(("\n".join(lines) + "\n").encode())
     same(tmp_path / "order.csv")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from sortograph.loading.order import Purpose, generator, order, torch_seed
+from sortograph.loading.order import Purpose, dropout_seed, generator, order
 
 ROWS = np.arange(100, 150, dtype=np.int64)
 
@@ -42,12 +42,12 @@ def test_purposes_draw_apart():
 def test_the_numbers_are_those_that_philox_gave_when_runs_were_recorded():
     """Other numbers would make runs that were begun with an older version go on differently."""
     assert order(np.arange(8), 1, 1).tolist() == [4, 7, 3, 2, 6, 1, 0, 5]
-    assert torch_seed(1, 2, 3) == 5_908_305_752_500_292_026
+    assert dropout_seed(1, 2, 3) == 5_908_305_752_500_292_026
 
 
 def test_the_largest_seed_epoch_and_step_have_numbers_of_their_own():
     top = 2**32 - 1
-    seeds = {torch_seed(*place) for place in ((top, top, top), (top, top, 0), (top, 0, top), (0, top, top))}
+    seeds = {dropout_seed(*place) for place in ((top, top, top), (top, top, 0), (top, 0, top), (0, top, top))}
     assert len(seeds) == 4
     for seed in seeds:
         assert 0 <= seed < 2**63
@@ -56,5 +56,5 @@ def test_the_largest_seed_epoch_and_step_have_numbers_of_their_own():
 
 
 def test_dropout_has_a_seed_for_every_step():
-    seeds = {torch_seed(1, epoch, step) for epoch in range(1, 20) for step in range(20)}
+    seeds = {dropout_seed(1, epoch, step) for epoch in range(1, 20) for step in range(20)}
     assert len(seeds) == 19 * 20

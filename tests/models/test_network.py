@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sortograph.models import Network, build, plan
+from sortograph.models.network import _dropped
 from sortograph.recipe import Model
 from sortograph.records import PreprocessSpec
 
@@ -162,16 +163,28 @@ def test_batch_norm_uses_its_statistics_only_after_training():
     assert not torch.allclose(net.train()(photos())[:1], together, atol=1e-3)
 
 
-def test_dropout_follows_the_generator_and_rests_in_evaluation():
+def test_dropout_follows_its_seed_alone_and_rests_in_evaluation():
     net = network(Model(filters=(4,), dropout=0.5, dense=(6,), dense_dropout=0.5))
     answers = []
+    before = torch.get_rng_state()
     for seed in (3, 3, 4):
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)
-            answers.append(net.train()(photos()))
+        net.dropout_seed = seed
+        answers.append(net.train()(photos()))
+    assert torch.equal(torch.get_rng_state(), before)
     assert torch.equal(answers[0], answers[1])
     assert not torch.equal(answers[0], answers[2])
     assert torch.equal(net.eval()(photos()), net(photos()))
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.2, 0.5, 0.9])
+def test_dropout_leaves_out_its_share_and_keeps_the_mean(rate):
+    values = torch.ones(300, 1001)
+    first, second = (_dropped(values, rate, (7, number)) for number in (1, 2))
+    assert float((first == 0).float().mean()) == pytest.approx(rate, abs=0.005)
+    assert float(first.mean()) == pytest.approx(1, abs=0.02)
+    assert first.unique().numel() == 2
+    assert not torch.equal(first, second), "layers differ"
+    assert not torch.equal(first[0], first[1]), "photos differ"
 
 
 @pytest.mark.parametrize("kind", ["cnn", "residual", "dense"])

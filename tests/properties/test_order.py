@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from sortograph.loading.augment import Augmenter
 from sortograph.loading.batches import BatchPlan, TrainingBatches
-from sortograph.loading.order import Purpose, generator, order, torch_seed
+from sortograph.loading.order import Purpose, dropout_seed, generator, order
 from sortograph.recipe import Augment
 
 # Time limits per example would fail on a busy machine, not on a wrong order.
@@ -41,7 +41,7 @@ def test_no_two_places_share_their_numbers(
 @untimed
 @given(seed=words, epoch=words, step=words)
 def test_a_seed_for_dropout_is_one_that_torch_takes(seed: int, epoch: int, step: int) -> None:
-    torch.Generator().manual_seed(torch_seed(seed, epoch, step))
+    torch.Generator().manual_seed(dropout_seed(seed, epoch, step))
 
 
 @untimed

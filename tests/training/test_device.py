@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sortograph.recipe import Train
-from sortograph.training.device import describe, keep_memory, precision, seeded
+from sortograph.training.device import describe, keep_memory, precision, rounding
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
@@ -48,15 +48,14 @@ def test_the_record_names_the_gpu(monkeypatch):
     assert describe(CUDA, torch.float32)["device"] == "A card"
 
 
-def test_seeded_draws_follow_from_the_seed_and_leave_the_callers_generator_alone():
-    before = torch.get_rng_state()
-    found = []
-    for seed in (3, 3, 4):
-        with seeded(seed, CPU):
-            found.append(torch.rand(4))
-    assert torch.equal(found[0], found[1])
-    assert not torch.equal(found[0], found[2])
-    assert torch.equal(torch.get_rng_state(), before)
+def test_matrices_are_rounded_only_while_a_run_computes_in_bfloat16():
+    settings = torch.backends.mkldnn.matmul
+    before = settings.fp32_precision
+    with rounding(torch.bfloat16):
+        assert settings.fp32_precision == "bf16"
+        with rounding(torch.float32):
+            assert settings.fp32_precision == "ieee"
+    assert settings.fp32_precision == before
 
 
 def test_the_allocator_is_told_only_where_it_can_be(monkeypatch):

@@ -37,6 +37,6 @@ def order(rows: NDArray[np.int64], seed: int, epoch: int) -> NDArray[np.int64]:
     return generator(seed, Purpose.ORDER, epoch).permutation(rows)
 
 
-def torch_seed(seed: int, epoch: int, step: int) -> int:
+def dropout_seed(seed: int, epoch: int, step: int) -> int:
     """What dropout is seeded with at one step, within 0 … 2⁶³ − 1."""
     return int(generator(seed, Purpose.DROPOUT, epoch, step).integers(2**63))

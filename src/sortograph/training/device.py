@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 
@@ -53,9 +54,12 @@ def keep_memory() -> None:
 
 
 @contextlib.contextmanager
-def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Dropout draws from `seed`; the caller's generators are as before afterwards."""
-    devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(seed)
+def rounding(dtype: torch.dtype) -> Iterator[None]:
+    """Lets oneDNN multiply float32 matrices in bfloat16 where that is what the run computes in."""
+    settings: Any = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
+    before = settings.fp32_precision
+    settings.fp32_precision = "bf16" if dtype == torch.bfloat16 else "ieee"
+    try:
         yield
+    finally:
+        settings.fp32_precision = before

@@ -13,13 +13,13 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from sortograph.errors import GateError, StorageError
 from sortograph.loading.augment import mixed
 from sortograph.loading.batches import Batch, TrainingBatches, clean_batches
-from sortograph.loading.order import torch_seed
+from sortograph.loading.order import dropout_seed
 from sortograph.recipe import Recipe
 from sortograph.records import EpochDone, EpochRow, Progress, Said, Step
 from sortograph.training.checkpoint import (
@@ -29,13 +29,14 @@ from sortograph.training.checkpoint import (
     restore_optimiser,
     write_checkpoint,
 )
-from sortograph.training.device import circumstances, precision, seeded
+from sortograph.training.device import circumstances, precision, rounding
 from sortograph.training.losses import class_weights, loss_of, targets
 from sortograph.training.optim import make_optimiser, prepare_step
 from sortograph.training.schedule import best_epoch, is_over, learning_rate
 
 if TYPE_CHECKING:
     from sortograph.loading.pixels import PhotoPixels
+    from sortograph.models import Network
     from sortograph.records import DatasetIndex
 
 CHECKPOINT_SECONDS = 60.0
@@ -70,7 +71,7 @@ class Fitted:
 class Trainer:
     """One training run. Everything that `resume` must bring back is in `checkpoint()`."""
 
-    def __init__(self, task: Task, network: nn.Module, batches: TrainingBatches, accelerator: Accelerator):
+    def __init__(self, task: Task, network: Network, batches: TrainingBatches, accelerator: Accelerator):
         self.task, self.train, self.device = task, task.recipe.train, accelerator.device
         self.accelerator, self.batches = accelerator, batches
         optimiser = make_optimiser(self.train, network.to(self.device))
@@ -108,8 +109,9 @@ class Trainer:
     def run(self) -> Fitted:
         """Train until the recipe is done or someone stops it. Raises GateError when the loss explodes."""
         interrupted = False
-        while not interrupted and not is_over(self.train, self.history):
-            interrupted = not self._epoch()
+        with rounding(self.dtype):
+            while not interrupted and not is_over(self.train, self.history):
+                interrupted = not self._epoch()
         self._save_last()
         last = self._snapshot()
         keeps_best = self.train.keep == "best" and bool(self.best)
@@ -150,7 +152,8 @@ class Trainer:
         if alpha:
             place = (self.train.seed, self.epoch, batch.step)
             photos, shares = mixed(photos, shares, alpha, place)
-        with seeded(torch_seed(self.train.seed, self.epoch, batch.step), self.device), self._autocast():
+        self._plain().dropout_seed = dropout_seed(self.train.seed, self.epoch, batch.step)
+        with self._autocast():
             logits = self.network(photos)
         loss = loss_of(self.train, logits.float(), shares, self.weights)
         self.optimiser.zero_grad()
@@ -251,8 +254,8 @@ class Trainer:
         task = f"epoch {self.epoch} of {self.train.epochs}"
         self.task.progress(Step(task, self.sums.seen, self.batches.photos, "photos", left))
 
-    def _plain(self) -> nn.Module:
-        network: nn.Module = self.accelerator.unwrap_model(self.network)
+    def _plain(self) -> Network:
+        network: Network = self.accelerator.unwrap_model(self.network)
         return network
 
     def _bare_optimiser(self) -> torch.optim.Optimizer:
