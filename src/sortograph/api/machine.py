@@ -38,7 +38,10 @@ def _device() -> str:
         import torch
     except ImportError:
         return "cpu"
-    return torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
+    found = torch.accelerator.current_accelerator(check_available=True)
+    if found is None:
+        return "cpu"
+    return torch.cuda.get_device_name() if found.type == "cuda" else found.type
 
 
 def _examined(path: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import typer
 
 from sortograph.cli import draw, options, results, streams, tables, words
 from sortograph.cli.failures import INTERRUPTED
-from sortograph.errors import UsageError
+from sortograph.errors import UsageError, counted
 
 if TYPE_CHECKING:
     from sortograph.records import RunRecord
@@ -89,9 +89,9 @@ def _told(
         )
     if record.status != "interrupted":
         return 0
-    epochs = len(record.history)
     streams.note(
-        f"interrupted after {epochs} epoch{'s' * (epochs != 1)}; what was learned so far can be used"
+        f"interrupted after {counted(len(record.history), 'epoch')}; what was learned so far can be used. "
+        "The test photos judge it once, when it has finished"
     )
     streams.note(streams.safe(f"  next: {tables.command(*_AGAIN, photos, '--resume', record.folder)}"))
     return INTERRUPTED
