@@ -35,6 +35,10 @@ def test_without_test_photos_nothing_is_promised(capsys, make_result):
     assert text.count("\n") == 3
 
 
+def test_where_nothing_was_held_out_it_says_so(capsys, make_result):
+    assert "says nothing about new photos" in shown(capsys, {"train": make_result("train", 1.0, 9)})
+
+
 def test_gaps_have_their_sign(capsys, make_record):
     lines = shown(capsys, make_record().evaluation).splitlines()
     assert lines[5:] == ["gap train − validation: −1.0 points", "gap train − test: +15.0 points"]

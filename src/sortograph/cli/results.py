@@ -78,6 +78,11 @@ def _row(name: str, estimate: Estimate) -> tuple[str, str, str, str]:
 
 def _headline(evaluation: Mapping[str, EvaluationResult]) -> list[str]:
     """What to expect of the model, in a sentence: how it did on the photos that nothing was chosen by."""
+    if set(evaluation) == {_TAUGHT}:
+        return [
+            "Nothing was held out: this is how well the model fits the photos that it was trained on, "
+            "and says nothing about new photos."
+        ]
     if "test" not in evaluation:
         return []
     result = evaluation["test"]
