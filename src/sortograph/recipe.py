@@ -183,6 +183,8 @@ class Train(_Section):
     labels           how they enter the loss; all three give the same training
     class_weights    "balanced": rare classes count more, by N / (C · count)
     clip_norm        largest L2 norm of all gradients together; 0 for no limit
+    threads          of the processor; 0 for one on each core. Tiny networks are as fast with one, and do not
+                     suffer when the processor has other work
     precision        "auto": bfloat16 where the processor has units for it, else float32
     """
 
@@ -205,6 +207,7 @@ class Train(_Section):
     label_smoothing: Share = 0.0
     class_weights: Literal["none", "balanced"] = "none"
     clip_norm: Annotated[float, Field(ge=0)] = 0.0
+    threads: Annotated[int, Field(ge=0, le=1024)] = 0
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
 
     @model_validator(mode="after")

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sortograph.recipe import Train
-from sortograph.training.device import describe, keep_memory, precision, rounding
+from sortograph.training.device import describe, keep_memory, precision, rounding, threads
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
@@ -46,6 +46,15 @@ def test_the_record_names_device_precision_and_threads():
 def test_the_record_names_the_gpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "A card")
     assert describe(CUDA, torch.float32)["device"] == "A card"
+
+
+def test_threads_are_set_for_a_while():
+    before = torch.get_num_threads()
+    with threads(before + 1):
+        assert torch.get_num_threads() == before + 1
+        with threads(0):
+            assert torch.get_num_threads() == before + 1
+    assert torch.get_num_threads() == before
 
 
 def test_matrices_are_rounded_only_while_a_run_computes_in_bfloat16():

@@ -36,6 +36,12 @@ def test_where_and_how_is_told(make_run):
     assert set(about) == {"device", "precision", "threads"}
 
 
+def test_a_recipe_may_choose_its_threads(make_run):
+    run, before = make_run({"train": {"threads": 2, "epochs": 1}}), torch.get_num_threads()
+    _, told = fit(run.task(), plan(run.recipe.model, (8, 8), len(run.index.classes)))
+    assert (told["threads"], torch.get_num_threads()) == (2, before)
+
+
 def test_the_first_weights_are_those_of_the_recipes_seed_and_initialisation(make_run, monkeypatch):
     asked = []
     true = module.build

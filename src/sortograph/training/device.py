@@ -54,6 +54,17 @@ def keep_memory() -> None:
 
 
 @contextlib.contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Computes with so many threads; 0 for as many as there were."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextlib.contextmanager
 def rounding(dtype: torch.dtype) -> Iterator[None]:
     """Lets oneDNN multiply float32 matrices in bfloat16 where that is what the run computes in."""
     settings: Any = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]

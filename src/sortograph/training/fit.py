@@ -15,7 +15,7 @@ from sortograph.loading.batches import BatchPlan, TrainingBatches
 from sortograph.models import Network, Plan, build
 from sortograph.records import PreprocessSpec
 from sortograph.training.checkpoint import Checkpoint
-from sortograph.training.device import describe, keep_memory
+from sortograph.training.device import describe, keep_memory, threads
 from sortograph.training.loop import Fitted, Task, Trainer, Weights
 
 
@@ -26,6 +26,11 @@ def fit(task: Task, plan: Plan, checkpoint: Checkpoint | None = None) -> tuple[F
     Raises GateError when the loss is no number, StorageError when a checkpoint cannot be written.
     """
     keep_memory()
+    with threads(task.recipe.train.threads):
+        return _fit(task, plan, checkpoint)
+
+
+def _fit(task: Task, plan: Plan, checkpoint: Checkpoint | None) -> tuple[Fitted, Mapping[str, Any]]:
     accelerator = Accelerator()
     recipe, index = task.recipe, task.index
     network = build(plan, task.pixels.spec, recipe.model.initialisation, recipe.train.seed)
