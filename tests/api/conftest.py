@@ -19,10 +19,10 @@ CLASSES = ("red", "green", "blue")
 TINY = (
     "pixels.size=16",
     "model.filters=[4]",
-    "model.dense=[8]",
+    "model.dense=[16]",
     "train.epochs=2",
     "train.batch_size=8",
-    "train.learning_rate=0.02",
+    "train.learning_rate=0.01",
     "train.precision=float32",
 )
 SIDE = 32

@@ -260,7 +260,7 @@ def test_training_labels_do_touch_the_weights(train, own_photos, tmp_path, bare)
 def test_two_classes_and_one_sigmoid(train, paint, tmp_path, bare):
     photos = paint(tmp_path / "photos", ("cats", "dogs"))
     record = train(photos, tmp_path / "run", "train.labels=binary", recipe="cats-dogs-64px")
-    assert load_file(record.folder / WEIGHTS)["output.weight"].shape == (1, 8)
+    assert load_file(record.folder / WEIGHTS)["output.weight"].shape == (1, 16)
     assert record.evaluation["test"].metrics["accuracy"].value == 1
     answer = sortograph.load(record.folder).predict(photos / "dogs" / "3.png")
     assert answer.label == "dogs"

@@ -14,6 +14,7 @@ from sortograph.bundle.engine import open_session
 from sortograph.bundle.golden import golden_photos
 from sortograph.bundle.runtime import FILE_NAME, Answers
 from sortograph.bundle.store import write_bundle
+from sortograph.errors import GateError
 from sortograph.evaluation import judge_all
 from sortograph.export import check_parity, to_onnx
 from sortograph.records import (
@@ -67,7 +68,14 @@ def judge_and_bundle(
         recipe=job.recipe.name,
         made_with=f"sortograph {sortograph.__version__}",
     )
-    write_bundle(job.folder / FILE_NAME, graph, manifest, run(golden_photos(job.pixels.spec.size)).logits)
+    golden = run(golden_photos(job.pixels.spec.size)).logits
+    if not np.isfinite(golden).all():
+        lower = job.recipe.train.learning_rate / 10
+        raise GateError(
+            "the trained network's answers are not finite numbers: its weights have exploded",
+            fix=f"--set train.learning_rate={lower:g} or --set train.clip_norm=1",
+        )
+    write_bundle(job.folder / FILE_NAME, graph, manifest, golden)
     return evaluation, tables
 
 

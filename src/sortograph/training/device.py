@@ -56,8 +56,11 @@ def keep_memory() -> None:
 @contextlib.contextmanager
 def threads(count: int) -> Iterator[None]:
     """Computes with so many threads; 0 for as many as there were."""
+    if not count:
+        yield
+        return
     before = torch.get_num_threads()
-    torch.set_num_threads(count or before)
+    torch.set_num_threads(count)
     try:
         yield
     finally:
