@@ -30,7 +30,8 @@ from sortograph.records import PreprocessSpec
 DEFAULT = "cnn"
 _MOST_SIDE = 2048
 # Recipes name run folders. A letter or digit first: neither an option nor a hidden folder nor "..".
-_SAFE_NAME = re.compile(r"[^\W_][\w.+-]{0,79}")
+SAFE_NAME = re.compile(r"[^\W_][\w.+-]{0,79}")
+SAFE_NAME_IS = "up to 80 letters, digits and . _ + -, the first a letter or digit"
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=1, le=65_536)]
@@ -228,8 +229,8 @@ class Train(_Section):
 
 
 def _safe(name: str) -> str:
-    if not _SAFE_NAME.fullmatch(name):
-        raise ValueError("expected up to 80 letters, digits and . _ + -, the first a letter or digit")
+    if not SAFE_NAME.fullmatch(name):
+        raise ValueError(f"expected {SAFE_NAME_IS}")
     return name
 
 

@@ -7,7 +7,6 @@ import csv
 import io
 import json
 import os
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -18,6 +17,7 @@ from typing import Any
 from sortograph.dataset import read_index
 from sortograph.errors import RunError, UsageError, nearest
 from sortograph.files import make_folder, storage_errors, write_csv, write_json
+from sortograph.recipe import SAFE_NAME, SAFE_NAME_IS
 from sortograph.records import DatasetIndex, EpochRow, EvaluationResult, PredictionTable, Rejected, RunRecord
 
 FORMAT_VERSION = 1
@@ -36,8 +36,6 @@ _COLUMNS = (
     "photos_per_second",
 )
 _OPTIONAL = ("validation_loss", "validation_accuracy")
-# A letter or digit first: neither an option nor a hidden folder nor "..".
-_SAFE_NAME = re.compile(r"[^\W_][\w.+-]{0,79}")
 _AGAIN = "copy the run folder again from where it came, or train again"
 
 
@@ -52,10 +50,10 @@ def new_run(
     """
     if out is not None:
         return _given_folder(out)
-    if not _SAFE_NAME.fullmatch(recipe_name):
+    if not SAFE_NAME.fullmatch(recipe_name):
         raise UsageError(
             f"a recipe named {recipe_name[:100]!r} cannot name a run folder",
-            expected="up to 80 letters, digits and . _ + -, the first a letter or digit",
+            expected=SAFE_NAME_IS,
             fix="rename the recipe, or choose the folder with --out",
         )
     stem = f"{recipe_name}-{now or datetime.now():%Y%m%d-%H%M%S}"

@@ -40,8 +40,10 @@ def test_no_two_places_share_their_numbers(
 
 @untimed
 @given(seed=words, epoch=words, step=words)
-def test_a_seed_for_dropout_is_one_that_torch_takes(seed: int, epoch: int, step: int) -> None:
-    torch.Generator().manual_seed(dropout_seed(seed, epoch, step))
+def test_a_seed_for_dropout_is_one_that_generators_take(seed: int, epoch: int, step: int) -> None:
+    found = dropout_seed(seed, epoch, step)
+    assert torch.Generator().manual_seed(found).initial_seed() == found
+    assert int(np.random.Philox(key=np.array([found, 1], dtype=np.uint64)).state["state"]["key"][0]) == found
 
 
 @untimed

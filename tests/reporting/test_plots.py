@@ -45,9 +45,12 @@ def test_curves_without_validation_or_with_one_epoch(figures: list[Any]) -> None
     assert plots.curves([], None) == b""
 
 
-def test_curves_survive_a_loss_that_exploded() -> None:
+def test_curves_survive_a_loss_that_exploded(figures: list[Any]) -> None:
     rows = [EpochRow(e, float("nan"), 0.5, float("inf"), 0.5, 1e-3, 1.0, 100.0) for e in (1, 2)]
     size(plots.curves(rows, 1))
+    losses, accuracies = figures[0].axes
+    assert not any(np.isfinite(line.get_ydata()).any() for line in losses.lines[:2])
+    assert list(accuracies.lines[0].get_ydata()) == [0.5, 0.5], "what is finite is drawn"
 
 
 def test_confusion_shows_counts_and_names(world: Any, figures: list[Any]) -> None:
@@ -79,14 +82,16 @@ def test_per_class_is_sorted_lowest_first(world: Any, figures: list[Any]) -> Non
     assert plots.per_class(replace(result, per_class=())) == b""
 
 
-def test_characters_without_a_glyph_do_not_warn(make: Callable[..., Any]) -> None:
+def test_characters_without_a_glyph_do_not_warn(make: Callable[..., Any], figures: list[Any]) -> None:
     world = make(classes=("\U0010fffd\U0001f600", "\udcff", "漢字"), n=60)
     size(plots.per_class(world.run.evaluation["test"]))
+    assert len(figures[0].axes[0].get_yticklabels()) == 3
 
 
-def test_a_class_without_photos_is_drawn(world: Any) -> None:
+def test_a_class_without_photos_is_drawn(world: Any, figures: list[Any]) -> None:
     empty = replace(world.run.evaluation["test"], confusion=np.zeros((3, 3), dtype=np.int64))
     size(plots.confusion(empty, world.index.classes))
+    assert not figures[0].axes[0].texts, "nothing was counted, nothing is written"
 
 
 def test_the_users_settings_of_matplotlib_are_left_alone_and_not_used(world: Any) -> None:

@@ -85,9 +85,13 @@ def test_the_allocator_is_told_only_where_it_can_be(monkeypatch):
 
 @pytest.mark.parametrize("problem", [OSError, AttributeError])
 def test_another_c_library_is_no_error(monkeypatch, problem):
-    def refuse(_):
+    asked = []
+
+    def refuse(name):
+        asked.append(name)
         raise problem
 
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setattr(ctypes, "CDLL", refuse)
     keep_memory()
+    assert asked == [None], "the library of the process was asked, and its refusal taken"

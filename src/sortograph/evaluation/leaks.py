@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import replace
 
 import numpy as np
@@ -19,17 +19,22 @@ def judge_all(index: DatasetIndex, tables: Iterable[PredictionTable]) -> dict[st
     A split that shares photos with train also gets "accuracy_unseen": the accuracy on the others, where
     there are any. Raises DataError as `judge` does.
     """
-    return with_gaps({table.split: _with_leaks(judge(table), table, index) for table in tables})
-
-
-def _with_leaks(result: EvaluationResult, table: PredictionTable, index: DatasetIndex) -> EvaluationResult:
-    leaks = {first: n for (first, second), n in index.overlaps().items() if second == table.split}
-    if "train" not in leaks:
-        return replace(result, leaks=leaks)
+    overlaps = index.overlaps()
     taught = {index.sha256[row] for row in index.rows("train")}
+    results = {}
+    for table in tables:
+        leaks = {first: n for (first, second), n in overlaps.items() if second == table.split}
+        result = replace(judge(table), leaks=leaks)
+        results[table.split] = _with_unseen(result, table, index, taught) if "train" in leaks else result
+    return with_gaps(results)
+
+
+def _with_unseen(
+    result: EvaluationResult, table: PredictionTable, index: DatasetIndex, taught: Set[str]
+) -> EvaluationResult:
     unseen = np.array([index.sha256[row] not in taught for row in table.rows], dtype=np.bool_)
+    if not unseen.any():
+        return result
     right = (table.predicted() == table.labels) & unseen
-    metrics = dict(result.metrics)
-    if unseen.any():
-        metrics["accuracy_unseen"] = wilson(int(right.sum()), int(unseen.sum()), metrics["accuracy"].level)
-    return replace(result, metrics=metrics, leaks=leaks)
+    accuracy = wilson(int(right.sum()), int(unseen.sum()), result.metrics["accuracy"].level)
+    return replace(result, metrics={**result.metrics, "accuracy_unseen": accuracy})
