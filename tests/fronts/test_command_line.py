@@ -60,6 +60,12 @@ def test_predict_imports_no_more_than_it_needs(shell, model):
     assert not modules & set(heavy.split())
 
 
+def test_a_table_of_predictions_costs_no_schema_and_no_drawing(shell, model):
+    modules = loaded(shell, ["predict", "model.onnx", "one.png", "--csv", "answers.csv"])
+    assert (shell.folder / "answers.csv").is_file()
+    assert not modules & {"torch", "pandas", "sklearn", "matplotlib", "onnx", "pydantic", "rich", "typer"}
+
+
 def loaded(shell, arguments) -> set[str]:
     code = (
         "import sys\nfrom sortograph.cli.main import main\n"

@@ -9,18 +9,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from sortograph.api.writing import check_place, picture_file
 from sortograph.dataset import SplitPlan, cut, scan
-from sortograph.errors import StorageError, UsageError
-from sortograph.files import make_folder, storage_errors, write_atomic
+from sortograph.files import make_folder, write_atomic
 from sortograph.images.inspect import read_bytes
 from sortograph.images.preprocess import prepare
 from sortograph.recipe import DEFAULT, load_recipe
 from sortograph.records import DatasetIndex, PreprocessSpec, Progress, silent
 
 _SAMPLE = PreprocessSpec(size=(160, 160), mode="pad")
-# Right after the header, where `draw_sheet` has it written.
-_OURS = b"tEXtSoftware\0sortograph"
-_HEAD = 64
 
 
 def index(
@@ -66,60 +63,11 @@ def split_settings(**values: float | None) -> list[str]:
     return [f"split.{name}={value}" for name, value in values.items() if value is not None]
 
 
-def check_place(photos: Path, place: Path, *, by: str = "--out") -> None:
-    """Nothing is ever written among the user's photos: the next scan would take it for photos.
-
-    by: how another place is chosen. Raises UsageError.
-    """
-    if lies_among(photos, place):
-        raise UsageError(
-            "what is written would lie among the photos",
-            where=str(place),
-            expected="a place outside of the folder of photos",
-            fix=f"choose another place with {by}, or change to another folder",
-        )
-
-
-def lies_among(photos: Path, place: Path) -> bool:
-    """Whether a place is the folder of photos or lies below it; however it is spelled, or linked."""
-    if not os.path.isdir(photos):  # noqa: PTH112, Path.is_dir raises for names that are too long
-        return False
-    resolved = place.resolve()
-    return any(_is_same(each, photos) for each in (resolved, *resolved.parents))
-
-
-def _is_same(place: Path, other: Path) -> bool:
-    try:
-        return place.samefile(other)
-    except (OSError, ValueError):
-        return False
-
-
 def _draw(found: DatasetIndex, target: Path, seed: int) -> None:
     from sortograph.reporting import sample_sheet
 
     make_folder(target.parent)
     write_atomic(target, sample_sheet(found, lambda rows: _pixels(found, rows), seed))
-
-
-def picture_file(path: Path) -> Path:
-    """Refuses to write over anything but a sheet that we drew. Raises UsageError, StorageError."""
-    if path.suffix.lower() != ".png":
-        raise UsageError(f"a grid named {path.name!r}", expected="a file name that ends in .png")
-    with storage_errors(path):
-        in_the_way = path.exists() and not (path.is_file() and _is_ours(path))
-    if in_the_way:
-        raise StorageError(
-            "would write over something that is not a grid of ours",
-            where=str(path),
-            fix="choose another name",
-        )
-    return path
-
-
-def _is_ours(file: Path) -> bool:
-    with file.open("rb") as opened:
-        return _OURS in opened.read(_HEAD)
 
 
 def _pixels(found: DatasetIndex, rows: NDArray[np.int64]) -> NDArray[np.uint8]:

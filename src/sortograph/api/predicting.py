@@ -49,7 +49,7 @@ def prediction_grid(predictions: Iterable[Prediction], file: str | os.PathLike[s
 
     Raises UsageError for another suffix, StorageError where it would write over anything but such a grid.
     """
-    from sortograph.api.photos import picture_file
+    from sortograph.api.writing import picture_file
     from sortograph.reporting import draw_sheet
 
     path = picture_file(Path(file))

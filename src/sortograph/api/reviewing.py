@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from sortograph import runs
 from sortograph.api.judging import predict_split
-from sortograph.api.photos import check_place
 from sortograph.api.placing import NEW, matched, placed, run_index
 from sortograph.api.telling import tell_rejected
+from sortograph.api.writing import check_place
 from sortograph.bundle.runtime import FILE_NAME, Bundle, bundle_file, open_bundle
 from sortograph.errors import DataError, PhotoError, RunError
 from sortograph.evaluation import judge_all

@@ -18,8 +18,8 @@ import numpy as np
 from sortograph import environment, runs
 from sortograph.api.job import Job
 from sortograph.api.log import Log
-from sortograph.api.photos import check_place
 from sortograph.api.telling import tell_notes, tell_rejected
+from sortograph.api.writing import check_place
 from sortograph.dataset import SplitPlan, cut, scan, write_index
 from sortograph.errors import DataError, Interrupted, MissingExtra, RunError, UsageError
 from sortograph.files import write_atomic

@@ -111,7 +111,7 @@ def _grid(photos: Path, grid: Path | None, no_grid: bool) -> Path | None:
 
 
 def _default_grid(photos: Path) -> Path | None:
-    from sortograph.api.photos import lies_among
+    from sortograph.api.writing import lies_among
 
     if lies_among(photos, Path()) or not os.path.lexists(photos):
         return None

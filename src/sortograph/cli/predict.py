@@ -219,7 +219,7 @@ class _Grid:
     """The photos with their answers, drawn when all are known."""
 
     def __init__(self, options: argparse.Namespace) -> None:
-        from sortograph.api.photos import picture_file
+        from sortograph.api.writing import picture_file
 
         self._place = picture_file(options.grid)  # which may not be a photo, as in `--grid *.png`
         _refuse_among(options.inputs, self._place, "--grid")
@@ -251,7 +251,7 @@ def _grid(options: argparse.Namespace) -> _Grid | None:
 
 def _refuse_among(inputs: Iterable[str], place: Path, by: str) -> None:
     """Nothing is written into a folder of photos that was given. Raises UsageError."""
-    from sortograph.api.photos import check_place
+    from sortograph.api.writing import check_place
 
     for given in inputs:
         check_place(Path(given), place, by=by)
