@@ -88,6 +88,20 @@ class Small:
         return path
 
 
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads or fills the cache of whoever runs it."""
+    monkeypatch.setenv("SORTOGRAPH_CACHE", str(tmp_path_factory.getbasetemp() / "shared-cache"))
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of the cache, not there yet."""
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("SORTOGRAPH_CACHE", str(folder))
+    return folder
+
+
 @pytest.fixture(scope="session")
 def small() -> Small:
     return Small()

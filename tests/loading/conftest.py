@@ -14,14 +14,6 @@ from sortograph.records import DatasetIndex, PhotoFacts
 
 
 @pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of the cache, not there yet."""
-    folder = tmp_path / "cache"
-    monkeypatch.setenv("SORTOGRAPH_CACHE", str(folder))
-    return folder
-
-
-@pytest.fixture
 def root(tmp_path: Path) -> Path:
     """Six photos of noise in different formats and sizes; one JPEG lies on its side."""
     folder = tmp_path / "photos"

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sortograph import caches
 from sortograph.dataset import scan
 from sortograph.errors import PhotoError, RunError
 from sortograph.images.decode import decode
 from sortograph.images.inspect import inspect
 from sortograph.images.preprocess import prepare, resize
 from sortograph.loading import pixels as module
-from sortograph.loading import places
 from sortograph.loading.pixels import PhotoPixels
 from sortograph.records import PreprocessSpec, Said
 
@@ -134,7 +134,7 @@ def test_photos_are_written_on_the_way_when_many_wait(root, cache, monkeypatch):
     pixels = PhotoPixels(SPEC)
     for path in sorted(root.iterdir())[:3]:
         pixels.read(path)
-    assert places.size(cache) >= 2 * 12 * 10 * 3
+    assert caches.size(cache) >= 2 * 12 * 10 * 3
 
 
 def test_the_cache_lies_in_one_folder_and_nowhere_else(root, cache, tmp_path):
@@ -202,7 +202,7 @@ def test_a_cache_on_a_read_only_disk_is_still_read(root, make_index, decodes, mo
 
 
 def test_a_full_cache_means_decoding_again_and_says_so_once(root, make_index, decodes, monkeypatch):
-    monkeypatch.setattr(places, "limit", lambda _: 3 * 12 * 10 * 3)
+    monkeypatch.setattr(caches, "limit", lambda _: 3 * 12 * 10 * 3)
     monkeypatch.setattr(module, "_FLUSH_BYTES", 2 * 12 * 10 * 3)
     said: list[Said] = []
     pixels = PhotoPixels(SPEC, progress=said.append)
@@ -239,7 +239,7 @@ def replaced(path: Path) -> None:
     [(replaced, "changed"), (Path.unlink, "no such file"), (lambda path: path.write_bytes(b""), "changed")],
 )
 def test_a_photo_that_changed_since_it_was_indexed_is_named(root, make_index, monkeypatch, change, reason):
-    monkeypatch.setattr(places, "limit", lambda _: 0)
+    monkeypatch.setattr(caches, "limit", lambda _: 0)
     pixels = PhotoPixels(SPEC)
     index = make_index(root, read_all(pixels, root))
     change(root / "3.png")

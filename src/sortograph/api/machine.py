@@ -6,8 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from sortograph import environment
-from sortograph.loading import places
+from sortograph import caches, environment
 
 
 def doctor(model: str | os.PathLike[str] | None = None) -> dict[str, Any]:
@@ -18,13 +17,13 @@ def doctor(model: str | os.PathLike[str] | None = None) -> dict[str, Any]:
     """
     import sortograph
 
-    folder = places.cache_folder()
+    folder = caches.cache_folder()
     found: dict[str, Any] = {
         "version": sortograph.__version__,
         "extras": environment.extras(),
         "device": _device(),
         "weights": [],
-        "caches": {"pixels": {"bytes": places.size(folder / "pixels"), "limit": places.limit(folder)}},
+        "caches": {"pixels": {"bytes": caches.size(folder / "pixels"), "limit": caches.limit(folder)}},
         "environment": environment.describe(),
     }
     if model is not None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sortograph.api.writing import check_place, picture_file
 from sortograph.dataset import SplitPlan, cut, scan
 from sortograph.files import make_folder, write_atomic
-from sortograph.images.inspect import read_bytes
+from sortograph.images.inspect import read_photo
 from sortograph.images.preprocess import prepare
 from sortograph.recipe import DEFAULT, load_recipe
 from sortograph.records import DatasetIndex, PreprocessSpec, Progress, silent
@@ -71,4 +71,4 @@ def _draw(found: DatasetIndex, target: Path, seed: int) -> None:
 
 
 def _pixels(found: DatasetIndex, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
-    return np.stack([prepare(read_bytes(found.root / found.paths[row]), _SAMPLE) for row in rows])
+    return np.stack([prepare(read_photo(found.root, found.paths[row]), _SAMPLE) for row in rows])

@@ -22,7 +22,7 @@ from sortograph.api.writing import check_place
 from sortograph.bundle.runtime import FILE_NAME, Bundle, bundle_file, open_bundle
 from sortograph.errors import DataError, PhotoError, RunError
 from sortograph.evaluation import judge_all
-from sortograph.images.inspect import read_bytes
+from sortograph.images.inspect import read_photo
 from sortograph.images.preprocess import prepare
 from sortograph.records import (
     SPLITS,
@@ -162,8 +162,8 @@ def _tables(index: DatasetIndex, bundle: Bundle, progress: Progress) -> list[Pre
 def _prepared(index: DatasetIndex, rows: Sequence[int] | NDArray[np.int64], bundle: Bundle) -> Pixels:
     spec = bundle.manifest.preprocess
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        files = [index.root / index.paths[int(row)] for row in rows]
-        return np.stack(list(pool.map(lambda file: prepare(read_bytes(file), spec), files)))
+        paths = [index.paths[int(row)] for row in rows]
+        return np.stack(list(pool.map(lambda path: prepare(read_photo(index.root, path), spec), paths)))
 
 
 def report(
@@ -204,7 +204,7 @@ def _check_unchanged(index: DatasetIndex) -> None:
 
     def is_other(row: int) -> bool:
         try:
-            return hashlib.sha256(read_bytes(index.root / index.paths[row])).hexdigest() != index.sha256[row]
+            return hashlib.sha256(read_photo(index.root, index.paths[row])).hexdigest() != index.sha256[row]
         except PhotoError:
             return True
 

@@ -20,11 +20,11 @@ from sortograph.api.job import Job
 from sortograph.api.log import Log
 from sortograph.api.telling import tell_notes, tell_rejected
 from sortograph.api.writing import check_place
+from sortograph.caches import cache_folder
 from sortograph.dataset import SplitPlan, cut, scan, write_index
 from sortograph.errors import DataError, Interrupted, MissingExtra, RunError, UsageError
 from sortograph.files import write_atomic
 from sortograph.loading.pixels import PhotoPixels
-from sortograph.loading.places import cache_folder
 from sortograph.models import plan
 from sortograph.recipe import DEFAULT, Recipe, load_recipe, make_recipe, recipe_toml
 from sortograph.records import DatasetIndex, Progress, RunRecord, Said, silent

@@ -35,6 +35,11 @@ def inspect(path: Path) -> PhotoFacts:
     return PhotoFacts(sha256=hashlib.sha256(data).hexdigest(), width=width, height=height)
 
 
+def read_photo(root: Path, path: str) -> bytes:
+    """All bytes of one photo of an index: `path` is relative to the root, posix. Raises PhotoError."""
+    return read_bytes(root / path)
+
+
 def read_bytes(path: Path) -> bytes:
     """All bytes of a regular file, or of a link to one.
 

@@ -19,11 +19,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from sortograph import caches
 from sortograph.errors import PhotoError, RunError, StorageError
 from sortograph.images.decode import contract, decode, measure, shrunk_size
-from sortograph.images.inspect import read_bytes
+from sortograph.images.inspect import read_bytes, read_photo
 from sortograph.images.preprocess import resize
-from sortograph.loading import places
 from sortograph.loading.store import PixelStore, Stored
 from sortograph.records import DatasetIndex, PhotoFacts, PreprocessSpec, Progress, Said, silent
 
@@ -44,7 +44,7 @@ class PhotoPixels:
         self._waiting: list[tuple[PhotoFacts, Pixels, Pixels]] = []
         self._keeps = True
         self._temporary: Path | None = None
-        self._open(places.cache_folder())
+        self._open(caches.cache_folder())
 
     def _open(self, folder: Path) -> None:
         self._folder = folder
@@ -57,7 +57,7 @@ class PhotoPixels:
         store = PixelStore(
             self._folder / "pixels" / contract() / self.spec.resize_key(factor), (height, width, 3)
         )
-        places.touch(store.folder)
+        caches.touch(store.folder)
         return store
 
     def read(self, path: Path) -> PhotoFacts:
@@ -102,11 +102,11 @@ class PhotoPixels:
 
     def _write(self, waiting: list[tuple[PhotoFacts, Pixels, Pixels]]) -> None:
         stores = (self._plain.folder, self._large.folder)
-        if not places.make_room(self._folder, len(waiting) * self._record, stores):
+        if not caches.make_room(self._folder, len(waiting) * self._record, stores):
             self._keeps = False
             self._progress(
                 Said(
-                    f"the pixel cache is full ({places.limit(self._folder) / 1e9:.1f} GB): the other photos "
+                    f"the pixel cache is full ({caches.limit(self._folder) / 1e9:.1f} GB): the other photos "
                     "are decoded again in every epoch, slowly. SORTOGRAPH_CACHE chooses another place",
                     warning=True,
                 )
@@ -135,7 +135,7 @@ class PhotoPixels:
 
     def _get(self, index: DatasetIndex, rows: NDArray[np.int64], store: PixelStore, factor: float) -> Pixels:
         for used in (self._plain, self._large):  # both, or another run might remove the one not read for long
-            places.touch(used.folder)
+            caches.touch(used.folder)
         contents = [index.sha256[row] for row in rows]
         lacking = [row for row, content in zip(rows, contents, strict=True) if content not in store]
         if not lacking:
@@ -153,9 +153,8 @@ class PhotoPixels:
             return np.stack(list(pool.map(lambda row: self._decode(index, int(row), factor), rows)))
 
     def _decode(self, index: DatasetIndex, row: int, factor: float) -> Pixels:
-        path = index.root / index.paths[row]
         try:
-            data = read_bytes(path)
+            data = read_photo(index.root, index.paths[row])
             if hashlib.sha256(data).hexdigest() != index.sha256[row]:
                 raise PhotoError("changed since it was indexed")
             return resize(decode(data, at_least=_scaled(self.spec, factor)), self.spec, factor)

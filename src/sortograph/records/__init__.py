@@ -9,16 +9,21 @@ from typing import TYPE_CHECKING
 from sortograph import lazy
 
 if TYPE_CHECKING:
+    from sortograph.records.audit import AuditResult, Finding
     from sortograph.records.bundle import BundleManifest
     from sortograph.records.dataset import SPLITS, DatasetIndex, PhotoFacts, Rejected
     from sortograph.records.evaluation import ClassScore, Estimate, EvaluationResult, leaks
+    from sortograph.records.features import FeatureTable
+    from sortograph.records.looks import LOOK
     from sortograph.records.pixels import PreprocessSpec
     from sortograph.records.predictions import Prediction, PredictionTable
     from sortograph.records.progress import EpochDone, Event, Progress, Said, Step, silent
     from sortograph.records.run import EpochRow, RunRecord
 
 __all__ = [
+    "LOOK",
     "SPLITS",
+    "AuditResult",
     "BundleManifest",
     "ClassScore",
     "DatasetIndex",
@@ -27,6 +32,8 @@ __all__ = [
     "Estimate",
     "EvaluationResult",
     "Event",
+    "FeatureTable",
+    "Finding",
     "PhotoFacts",
     "Prediction",
     "PredictionTable",
@@ -41,9 +48,12 @@ __all__ = [
 ]
 
 _NAMES = {
+    "audit": ("AuditResult", "Finding"),
     "bundle": ("BundleManifest",),
     "dataset": ("SPLITS", "DatasetIndex", "PhotoFacts", "Rejected"),
     "evaluation": ("ClassScore", "Estimate", "EvaluationResult", "leaks"),
+    "features": ("FeatureTable",),
+    "looks": ("LOOK",),
     "pixels": ("PreprocessSpec",),
     "predictions": ("Prediction", "PredictionTable"),
     "progress": ("EpochDone", "Event", "Progress", "Said", "Step", "silent"),

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sortograph.records.looks import LOOK
+
 if TYPE_CHECKING:
     import pandas
 
@@ -20,11 +22,15 @@ SPLITS = ("train", "validation", "test")
 
 @dataclass(frozen=True, slots=True)
 class PhotoFacts:
-    """What is known of one readable photo: content hash, and width and height after EXIF turning."""
+    """What is known of one readable photo: content hash, and width and height after EXIF turning.
+
+    look  one element of dtype `records.looks.LOOK`, shape (); None where nobody looked
+    """
 
     sha256: str
     width: int
     height: int
+    look: NDArray[np.void] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +53,9 @@ class DatasetIndex:
     splits   N of "train", "validation", "test", or "" while not cut yet
     sha256   N content hashes (hex)
     sizes    int32 (N, 2): width, height after EXIF turning
+    looks    (N,) of dtype `records.looks.LOOK`; (0,) where nobody looked
+    twins    N names; near duplicates of each other share one, the path of the photo that stands for them;
+             "" has none. () where nobody looked
     notes    one-line facts that a person should be told (what was cut from what)
     """
 
@@ -61,12 +70,16 @@ class DatasetIndex:
     rejected: tuple[Rejected, ...] = ()
     ignored: int = 0
     notes: tuple[str, ...] = field(default=())
+    looks: NDArray[np.void] = field(default_factory=lambda: np.zeros(0, dtype=LOOK))
+    twins: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         n = len(self.paths)
         columns = (self.labels, self.groups, self.splits, self.sha256, self.sizes)
         if any(len(column) != n for column in columns):
             raise ValueError(f"every column needs {n} rows")
+        if len(self.looks) not in (0, n) or len(self.twins) not in (0, n):
+            raise ValueError(f"looks and twins need {n} rows, or none")
         if n and not (int(self.labels.min()) >= -1 and int(self.labels.max()) < len(self.classes)):
             raise ValueError("a label points outside the classes")
 
@@ -85,6 +98,8 @@ class DatasetIndex:
             splits=tuple(self.splits[i] for i in pick),
             sha256=tuple(self.sha256[i] for i in pick),
             sizes=self.sizes[chosen],
+            looks=self.looks[chosen] if len(self.looks) else self.looks,
+            twins=tuple(self.twins[i] for i in pick) if self.twins else (),
         )
 
     def rows(self, split: str) -> NDArray[np.int64]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import platformdirs
 import pytest
 
-from sortograph.loading import places
+from sortograph import caches
 
 Usage = namedtuple("Usage", "total used free")
 HOUR = 3600
@@ -36,7 +36,7 @@ def store(folder: Path, size: int, age: float) -> Path:
 
 
 def test_the_cache_is_where_the_variable_says(cache):
-    assert places.cache_folder() == cache
+    assert caches.cache_folder() == cache
     assert not cache.exists()
 
 
@@ -46,26 +46,26 @@ def test_without_the_variable_it_is_the_users_cache_folder(monkeypatch, value):
         monkeypatch.delenv("SORTOGRAPH_CACHE", raising=False)
     else:
         monkeypatch.setenv("SORTOGRAPH_CACHE", value)
-    assert places.cache_folder() == Path(platformdirs.user_cache_dir("sortograph", appauthor=False))
+    assert caches.cache_folder() == Path(platformdirs.user_cache_dir("sortograph", appauthor=False))
 
 
 def test_the_limit_is_a_fifth_of_the_free_disk_with_the_cache_counted_as_free(tmp_path, free):
     store(tmp_path / "a", 1000, 0)
     free(9000)
-    assert places.limit(tmp_path) == 2000
-    assert places.limit(tmp_path / "none" / "yet") == 1800
+    assert caches.limit(tmp_path) == 2000
+    assert caches.limit(tmp_path / "none" / "yet") == 1800
 
 
 def test_the_limit_is_20_gb_on_a_large_disk(tmp_path, free):
     free(10**13)
-    assert places.limit(tmp_path) == 20 * 10**9
+    assert caches.limit(tmp_path) == 20 * 10**9
 
 
 def test_size_counts_all_files_below(tmp_path):
     store(tmp_path / "a" / "b", 1000, 0)
     (tmp_path / "more").write_bytes(bytes(50))
-    assert places.size(tmp_path) == 1050
-    assert places.size(tmp_path / "none") == 0
+    assert caches.size(tmp_path) == 1050
+    assert caches.size(tmp_path / "none") == 0
 
 
 def test_files_that_another_run_removes_meanwhile_do_not_count(tmp_path, monkeypatch):
@@ -78,13 +78,13 @@ def test_files_that_another_run_removes_meanwhile_do_not_count(tmp_path, monkeyp
             yield place
 
     monkeypatch.setattr(os, "walk", late)
-    assert places.size(tmp_path) == 0
+    assert caches.size(tmp_path) == 0
 
 
 def test_room_that_is_there_removes_nothing(tmp_path, free):
     old = store(tmp_path / "old", 1000, 9 * HOUR)
     free(9000)
-    assert places.make_room(tmp_path, 1000, ())
+    assert caches.make_room(tmp_path, 1000, ())
     assert old.is_dir()
 
 
@@ -95,8 +95,8 @@ def test_room_that_is_there_removes_nothing(tmp_path, free):
 def test_the_stores_used_least_recently_go_first_and_no_more_than_needed(tmp_path, free, ages, left):
     stores = {name: store(tmp_path / "x" / name, 100, age * HOUR) for name, age in ages.items()}
     free(2500 - 400)
-    assert places.limit(tmp_path) == 500
-    assert places.make_room(tmp_path, 250, ())
+    assert caches.limit(tmp_path) == 500
+    assert caches.make_room(tmp_path, 250, ())
     assert {name for name, folder in stores.items() if folder.exists()} == left
 
 
@@ -105,7 +105,7 @@ def test_stores_used_within_the_hour_and_those_in_use_stay(tmp_path, free):
     kept = store(tmp_path / "kept", 100, 9 * HOUR)
     old = store(tmp_path / "old", 100, 1.1 * HOUR)
     free(700)
-    assert not places.make_room(tmp_path, 150, (kept,))
+    assert not caches.make_room(tmp_path, 150, (kept,))
     assert recent.exists()
     assert kept.exists()
     assert not old.exists()
@@ -113,18 +113,18 @@ def test_stores_used_within_the_hour_and_those_in_use_stay(tmp_path, free):
 
 def test_touching_makes_a_store_recent(tmp_path, free):
     old = store(tmp_path / "old", 100, 9 * HOUR)
-    places.touch(old)
+    caches.touch(old)
     free(400)
-    assert not places.make_room(tmp_path, 50, ())
+    assert not caches.make_room(tmp_path, 50, ())
     assert old.exists()
 
 
 def test_touching_what_is_not_there_or_read_only_does_nothing(tmp_path, monkeypatch):
-    places.touch(tmp_path / "none")
+    caches.touch(tmp_path / "none")
     assert not (tmp_path / "none").exists()
 
     def refuse(*_):
         raise PermissionError(30, "Read-only file system")
 
     monkeypatch.setattr(os, "utime", refuse)
-    places.touch(tmp_path)
+    caches.touch(tmp_path)
