@@ -8,15 +8,29 @@ from typing import TYPE_CHECKING
 from sortograph import lazy
 
 if TYPE_CHECKING:
-    from sortograph.api import demo, doctor, evaluate, index, load, predict, recipes, report, train
+    from sortograph.api import (
+        audit,
+        demo,
+        doctor,
+        evaluate,
+        index,
+        load,
+        predict,
+        quarantine,
+        recipes,
+        report,
+        train,
+    )
     from sortograph.classify import Classifier, FakeClassifier
     from sortograph.errors import SortographError
     from sortograph.records import (
+        AuditResult,
         BundleManifest,
         DatasetIndex,
         EpochDone,
         Estimate,
         EvaluationResult,
+        Finding,
         Prediction,
         PreprocessSpec,
         RunRecord,
@@ -27,6 +41,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "AuditResult",
     "BundleManifest",
     "Classifier",
     "DatasetIndex",
@@ -34,6 +49,7 @@ __all__ = [
     "Estimate",
     "EvaluationResult",
     "FakeClassifier",
+    "Finding",
     "Prediction",
     "PreprocessSpec",
     "RunRecord",
@@ -41,27 +57,43 @@ __all__ = [
     "SortographError",
     "Step",
     "__version__",
+    "audit",
     "demo",
     "doctor",
     "evaluate",
     "index",
     "load",
     "predict",
+    "quarantine",
     "recipes",
     "report",
     "train",
 ]
 
 _NAMES = {
-    "api": ("demo", "doctor", "evaluate", "index", "load", "predict", "recipes", "report", "train"),
+    "api": (
+        "audit",
+        "demo",
+        "doctor",
+        "evaluate",
+        "index",
+        "load",
+        "predict",
+        "quarantine",
+        "recipes",
+        "report",
+        "train",
+    ),
     "classify": ("Classifier", "FakeClassifier"),
     "errors": ("SortographError",),
     "records": (
+        "AuditResult",
         "BundleManifest",
         "DatasetIndex",
         "EpochDone",
         "Estimate",
         "EvaluationResult",
+        "Finding",
         "Prediction",
         "PreprocessSpec",
         "RunRecord",

@@ -45,17 +45,37 @@ class _Section(BaseModel):
 
 
 class Data(_Section):
-    """classes: their order in the outputs; empty for natural order."""
+    """classes: their order in the outputs; empty for natural order. follow_links: look into linked folders."""
 
     classes: tuple[str, ...] = ()
+    follow_links: bool = False
+
+
+def _pattern(text: str) -> str:
+    """A regular expression with a group in it, or nothing."""
+    if not text:
+        return text
+    try:
+        found = re.compile(text)
+    except re.error as error:
+        raise ValueError(f"not a regular expression ({error})") from None
+    if not found.groups:
+        raise ValueError("a regular expression without a group in parentheses, such as (house[0-9]+)")
+    return text
 
 
 class Split(_Section):
-    """What is cut where a folder has no splits of its own: shares of all photos."""
+    """What is cut where a folder has no splits of its own: shares of all photos.
+
+    group_from: a regular expression; photos whose paths agree in its first group stay on one side of each cut
+    near_duplicates: whether photos that show the same stay on one side, too
+    """
 
     seed: Seed = 0
     validation: Share = 0.15
     test: Share = 0.15
+    group_from: Annotated[str, AfterValidator(_pattern)] = ""
+    near_duplicates: Literal["together", "ignored"] = "together"
 
     @model_validator(mode="after")
     def _leaves_something(self) -> Split:

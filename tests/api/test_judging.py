@@ -27,7 +27,7 @@ def job(run, photos, tmp_path):
     """The finished run's recipe and photos, once more, in a new folder."""
     recipe = make_recipe(run.recipe, "run.json")
     pixels = PhotoPixels(recipe.pixels.spec(), 1 + recipe.augment.zoom)
-    found = scan(photos, reader=pixels.read, classes=recipe.data.classes)
+    found = scan(photos, keeper=pixels, classes=recipe.data.classes)
     pixels.flush()
     index = cut(found, SplitPlan(recipe.split.seed, recipe.split.validation, recipe.split.test))
     made = plan(recipe.model, pixels.spec.size, len(index.classes))

@@ -190,8 +190,8 @@ def test_nothing_there(tmp_path: Path) -> None:
     (tmp_path / "cats").mkdir()
     (tmp_path / "dogs").mkdir()
     assert "no photos" in refusal(tmp_path).what
-    (tmp_path / "a.zip").write_bytes(b"PK")
-    assert "neither a folder nor a CSV file" in refusal(tmp_path / "a.zip").what
+    (tmp_path / "a.txt").write_bytes(b"PK")
+    assert "neither a folder nor a CSV file" in refusal(tmp_path / "a.txt").what
 
 
 def test_empty_classes_are_named_together(tmp_path: Path, photos: Make) -> None:
@@ -211,6 +211,7 @@ def test_linked_class_folders_are_named_as_the_reason(tmp_path: Path, photos: Ma
     error = refusal(tmp_path / "set")
     assert error.what.startswith("no photos but in 2 linked folders")
     assert "in the place of the links" in error.fix
+    assert "--follow-links" in error.fix
     photos("set/birds", 3)
     assert refusal(tmp_path / "set").what.endswith("nothing to tell apart; not followed: 2 linked folders")
     (tmp_path / "deep/cats").mkdir(parents=True)
@@ -255,7 +256,13 @@ def test_case_clash_within_and_across_splits(tmp_path: Path, photos: Make) -> No
     photos("train/dogs", 3)
     photos("test/cats", 3)
     photos("test/dogs", 3)
-    assert "'Cats' and 'cats'" in refusal(tmp_path).what
+    assert "'test/cats' and 'train/Cats'" in refusal(tmp_path).what
+
+
+def test_case_clash_in_names_of_one_folder_shows_a_photo_of_each(tmp_path: Path, photo: Make) -> None:
+    for name in ("Rain1", "rain2", "rain3", "sun1", "sun2", "sun3", "sun4", "sun5", "sun6"):
+        photo(f"{name}.png")
+    assert "'Rain1.png' and 'rain2.png'" in refusal(tmp_path).what
 
 
 @posix
@@ -272,7 +279,10 @@ def test_unicode_twins_are_refused_and_split_twins_merged(tmp_path: Path, photos
     photos(f"both/{nfd}", 3)
     if len(os.listdir(tmp_path / "both")) == 1:  # noqa: PTH208
         pytest.skip("this file system keeps one spelling")
-    assert "NFC" in refusal(tmp_path / "both").what
+    what = refusal(tmp_path / "both").what
+    assert "NFC" in what
+    assert ascii(nfc) in what
+    assert ascii(nfd) in what
 
 
 @posix

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import threading
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
@@ -11,8 +10,8 @@ import numpy as np
 import pytest
 
 from sortograph.dataset import scan
-from sortograph.errors import DataError, PhotoError, UsageError
-from sortograph.records import PhotoFacts, Step
+from sortograph.errors import DataError, UsageError
+from sortograph.records import Step
 
 Make = Callable[..., None]
 SHARED = Path(os.environ.get("SORTOGRAPH_SHARED", Path(__file__).parents[3] / "shared/data"))
@@ -57,31 +56,6 @@ def test_rejected_photos_are_told_in_natural_order(pets: Path) -> None:
     assert [row.path for row in scan(pets).rejected] == [
         "cats/99.jpg", "cats/100.jpg", "cats/B9.jpg", "cats/b10.jpg", "dogs/10.jpg",
     ]  # fmt: skip
-
-
-def test_reader_is_used_for_every_photo_once(pets: Path) -> None:
-    seen: list[Path] = []
-    lock = threading.Lock()
-
-    def reader(path: Path) -> PhotoFacts:
-        with lock:
-            seen.append(path)
-        if path.name == "7.png":
-            raise PhotoError("seven", where=str(path))
-        return PhotoFacts("0" * 64, 5, 3)
-
-    index = scan(pets, reader=reader)
-    assert sorted(seen) == sorted(pets.glob("*/*.png"))
-    assert [row.reason for row in index.rejected] == ["seven"] * 3
-    assert len(index) == 33
-
-
-def test_other_errors_of_the_reader_are_not_hidden(pets: Path) -> None:
-    def reader(path: Path) -> PhotoFacts:
-        raise RuntimeError("a bug")
-
-    with pytest.raises(RuntimeError, match="a bug"):
-        scan(pets, reader=reader)
 
 
 def test_progress_is_told_sparingly_and_to_the_end(pets: Path) -> None:

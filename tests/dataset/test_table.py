@@ -263,7 +263,7 @@ def test_index_comes_back_as_it_was(tmp_path: Path) -> None:
 def test_index_file_is_harmless_in_spreadsheets_and_names_no_root(tmp_path: Path) -> None:
     write_index(odd_index(tmp_path), tmp_path / "index.csv")
     text = (tmp_path / "index.csv").read_bytes().decode("utf-8", "surrogateescape")
-    assert text.splitlines()[0] == "path,class,split,group,sha256,width,height"
+    assert text.splitlines()[0] == "path,class,split,group,sha256,width,height,twins"
     assert ",'=SUM(A1)," in text
     assert ",=SUM" not in text
     assert str(tmp_path) not in text
@@ -280,7 +280,7 @@ def test_index_cannot_be_written(tmp_path: Path) -> None:
         write_index(odd_index(tmp_path), tmp_path / "nowhere" / "index.csv")
 
 
-SOUND = ["a.png", "cat", "train", "", "0" * 64, "4", "6"]
+SOUND = ["a.png", "cat", "train", "", "0" * 64, "4", "6", ""]
 
 
 @pytest.mark.parametrize(
@@ -292,7 +292,7 @@ SOUND = ["a.png", "cat", "train", "", "0" * 64, "4", "6"]
 )  # fmt: skip
 def test_damaged_cells(tmp_path: Path, column: int, value: str, message: str) -> None:
     row = [value if k == column else cell for k, cell in enumerate(SOUND)]
-    header = "path,class,split,group,sha256,width,height"
+    header = "path,class,split,group,sha256,width,height,twins"
     (tmp_path / "index.csv").write_text(f"{header}\n{','.join(row)}\n")
     with pytest.raises(RunError, match=message):
         read_index(tmp_path / "index.csv", tmp_path, ["cat", "dog"])
@@ -308,7 +308,7 @@ def test_names_are_compared_for_damaged_rows_alone(tmp_path: Path, monkeypatch: 
 
 @pytest.mark.parametrize("keep", [0, 20, 60, 100])
 def test_cut_or_missing_index(tmp_path: Path, keep: int) -> None:
-    header = "path,class,split,group,sha256,width,height"
+    header = "path,class,split,group,sha256,width,height,twins"
     text = f"{header}\n{','.join(SOUND)}\n{','.join(SOUND)}\n"
     (tmp_path / "index.csv").write_text(text)
     with pytest.raises(RunError, match="twice"):

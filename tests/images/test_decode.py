@@ -3,15 +3,18 @@ from __future__ import annotations
 import io
 import sys
 import zlib
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import PIL
 import pytest
-from PIL import Image, ImageCms, ImageFile, features
+from PIL import Image, ImageFile, features
 
 from sortograph.errors import PhotoError
 from sortograph.images import decode as module
-from sortograph.images.decode import decode, measure
+from sortograph.images.decode import contract, decode, measure, open_photo
+from sortograph.records.looks import ANIMATED, FORMATS, TRANSPARENT, TURNED
 
 
 def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
@@ -79,6 +82,40 @@ def test_turned_jpeg_is_shrunk_along_the_right_sides() -> None:
     assert decode(data, at_least=(300, 100)).shape == (800, 200, 3)
 
 
+@pytest.mark.parametrize("orientation", TURNS)
+def test_large_photos_are_put_together_from_strips(orientation: int) -> None:
+    # Not a multiple of the strip's height, and more than one strip.
+    pixels = np.asarray(busy(1050, 1300)).copy()
+    pixels[0, 0] = (255, 0, 0)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    opened = open_photo(encoded(Image.fromarray(pixels), "PNG", exif=exif, compress_level=1))
+    assert (opened.pixels == TURNS[orientation](pixels)).all()
+    assert opened.oddities == (TURNED if 2 <= orientation <= 8 else 0)
+
+
+def test_exif_after_the_pixels_of_a_png_counts() -> None:
+    data = encoded(Image.fromarray(quarters()), "PNG")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    body = b"eXIf" + exif.tobytes()[6:]
+    chunk = (len(body) - 4).to_bytes(4, "big") + body + zlib.crc32(body).to_bytes(4, "big")
+    at = data.index(b"IEND") - 4
+    assert (decode(data[:at] + chunk + data[at:]) == TURNS[6](quarters())).all()
+    assert measure(data[:at] + chunk + data[at:]) == (32, 48)
+
+
+@pytest.mark.parametrize("offset", range(6, 40, 3))
+def test_exif_with_a_wrong_byte_spoils_nothing(offset: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 1
+    exif[0x010F] = "maker"
+    damaged = bytearray(exif.tobytes())
+    damaged[min(offset, len(damaged) - 1)] ^= 0xFF
+    data = encoded(Image.fromarray(quarters()), "JPEG", exif=bytes(damaged))
+    assert set(decode(data).shape) == {32, 48, 3}
+
+
 def test_damaged_exif_does_not_spoil_a_good_picture() -> None:
     data = encoded(Image.fromarray(quarters()), "JPEG", exif=b"Exif\0\0no exif at all")
     assert decode(data).shape == (32, 48, 3)
@@ -109,103 +146,6 @@ def test_cmyk_jpeg() -> None:
     pixels = decode(data)
     assert pixels.shape == (32, 48, 3)
     assert np.abs(pixels[8, 12].astype(int) - (250, 10, 10)).max() <= 12
-
-
-def test_sixteen_bit_grey_keeps_its_shades() -> None:
-    ramp = np.linspace(0, 65535, 256).round().astype(np.uint16).reshape(16, 16)
-    for kind in ("PNG", "TIFF"):
-        pixels = decode(encoded(Image.fromarray(ramp), kind))
-        assert np.abs(pixels[..., 0].astype(int).ravel() - np.arange(256)).max() <= 1
-        assert (pixels[..., 0] == pixels[..., 2]).all()
-
-
-@pytest.mark.parametrize("top", [255, 65_535, 2**31 - 1])
-def test_thirty_two_bit_grey_keeps_its_shades(top: int) -> None:
-    ramp = np.linspace(0, top, 256).round().astype(np.int32).reshape(16, 16)
-    pixels = decode(encoded(Image.fromarray(ramp), "TIFF"))
-    assert np.abs(pixels[..., 0].astype(int).ravel() - np.arange(256)).max() <= 1
-
-
-def test_transparent_sixteen_bit_grey_becomes_white() -> None:
-    image = Image.fromarray(np.array([[500, 40_000]], np.uint16))
-    data = encoded(image, "PNG")
-    # tRNS before IDAT: the grey value 500 is transparent.
-    body = b"tRNS" + (500).to_bytes(2, "big")
-    chunk = (2).to_bytes(4, "big") + body + zlib.crc32(body).to_bytes(4, "big")
-    at = data.index(b"IDAT") - 4
-    assert decode(data)[0, :, 0].tolist() == [2, 156]
-    assert decode(data[:at] + chunk + data[at:])[0, :, 0].tolist() == [255, 156]
-
-
-def test_odd_floats_are_black_or_clipped() -> None:
-    values = np.array([[np.nan, -3.0, 0.5, 1.05, 1.0]], np.float32)
-    assert decode(encoded(Image.fromarray(values), "TIFF"))[0, :, 0].tolist() == [0, 0, 128, 255, 255]
-
-
-def test_float_grey_of_every_usual_range() -> None:
-    for top in (1.0, 255.0, 65_535.0):
-        ramp = np.linspace(0, top, 256, dtype=np.float32).reshape(16, 16)
-        pixels = decode(encoded(Image.fromarray(ramp), "TIFF"))
-        assert np.abs(pixels[..., 1].astype(int).ravel() - np.arange(256)).max() <= 1
-
-
-def test_lab_is_turned_into_the_same_colours() -> None:
-    srgb, lab = ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB")
-    # Muted ones: at the edge of sRGB, 8 bits of LAB are too coarse to come back.
-    colours = np.array([[(120, 100, 90), (60, 90, 140), (200, 200, 210), (30, 30, 30)]], np.uint8)
-    image = ImageCms.applyTransform(
-        Image.fromarray(colours), ImageCms.buildTransform(srgb, lab, "RGB", "LAB")
-    )
-    assert np.abs(decode(encoded(image, "TIFF")).astype(int) - colours).max() <= 2
-
-
-def test_one_bit_pictures_are_black_and_white() -> None:
-    board = np.indices((8, 8)).sum(axis=0) % 2 == 1
-    for kind in ("PNG", "TIFF", "BMP"):
-        pixels = decode(encoded(Image.fromarray(board), kind))
-        assert (pixels == board[..., None] * 255).all()
-
-
-def test_palette_with_alpha() -> None:
-    image = Image.new("P", (2, 1), 0)
-    image.putpalette([200, 0, 0, 0, 0, 200])
-    both = image.convert("PA")
-    both.putalpha(Image.fromarray(np.array([[255, 0]], np.uint8)))
-    assert decode(encoded(both, "TIFF"))[0].tolist() == [[200, 0, 0], [255, 255, 255]]
-
-
-def test_every_alpha_is_laid_on_white() -> None:
-    colour, alpha = np.mgrid[:256:5, :256].astype(np.uint8)
-    pixels = decode(encoded(Image.fromarray(np.stack([colour, colour, colour, alpha], axis=-1)), "PNG"))
-    expected = (colour.astype(float) * alpha + 255.0 * (255 - alpha.astype(float))) / 255
-    assert np.abs(pixels[..., 1] - expected).max() <= 1
-
-
-@pytest.mark.parametrize("mode", ["LA", "RGBA"])
-def test_transparent_pixels_become_white_and_half_ones_lighter(mode: str) -> None:
-    image = Image.new("RGBA", (3, 1), (0, 0, 0, 255))
-    image.putpixel((1, 0), (0, 0, 0, 0))
-    image.putpixel((2, 0), (0, 0, 0, 128))
-    pixels = decode(encoded(image.convert(mode), "PNG"))[0]
-    assert pixels[0].tolist() == [0, 0, 0]
-    assert pixels[1].tolist() == [255, 255, 255]
-    assert np.abs(pixels[2].astype(int) - 127).max() <= 1
-
-
-def test_palette_transparency_becomes_white() -> None:
-    image = Image.new("P", (2, 1), 0)
-    image.putpalette([200, 0, 0, 0, 0, 200])
-    image.putpixel((1, 0), 1)
-    for kind in ("PNG", "GIF"):
-        pixels = decode(encoded(image, kind, transparency=1))[0]
-        assert pixels.tolist() == [[200, 0, 0], [255, 255, 255]]
-
-
-def test_colour_key_of_rgb_png_becomes_white() -> None:
-    image = Image.new("RGB", (2, 1), (1, 2, 3))
-    image.putpixel((1, 0), (9, 9, 9))
-    pixels = decode(encoded(image, "PNG", transparency=(1, 2, 3)))[0]
-    assert pixels.tolist() == [[255, 255, 255], [9, 9, 9]]
 
 
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "TIFF"])
@@ -296,6 +236,66 @@ def test_formats_that_are_not_allowed_are_refused_even_where_pillow_knows_them(k
     data = encoded(Image.fromarray(quarters()), kind)  # which loads the plugin
     with pytest.raises(PhotoError, match="not a photo"):
         decode(data)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF"])
+def test_the_kind_of_file_is_told_by_content(kind: str) -> None:
+    if kind == "AVIF" and not features.check("avif"):
+        pytest.skip("this Pillow has no AVIF")
+    assert open_photo(encoded(Image.fromarray(quarters()), kind)).format == kind
+    assert kind in FORMATS
+
+
+def test_an_opaque_alpha_channel_is_not_called_transparent() -> None:
+    solid = Image.fromarray(quarters()).convert("RGBA")
+    assert open_photo(encoded(solid, "PNG")).oddities == 0
+    solid.putpixel((40, 30), (0, 0, 0, 254))
+    assert open_photo(encoded(solid, "PNG")).oddities == TRANSPARENT
+
+
+@pytest.mark.parametrize("options", [{"loop": 0}, {"duration": 100}])
+def test_moving_gifs_are_told_by_their_header(options: dict[str, int]) -> None:
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "lime")]
+    data = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:], **options)
+    assert open_photo(data).oddities & ANIMATED
+    assert not open_photo(encoded(frames[0], "GIF")).oddities & ANIMATED
+
+
+@pytest.mark.parametrize(
+    ("start", "name"),
+    [
+        (b"\xff\xd8\xff\xc9", "JPEG"),
+        (b"\x89PNG\r\n\x1a\n", "PNG"),
+        (b"GIF89a", "GIF"),
+        (b"II*\0", "TIFF"),
+        (b"RIFF\0\1\0\0WEBP", "WebP"),
+    ],
+)
+def test_a_known_kind_that_cannot_be_read_is_named(start: bytes, name: str) -> None:
+    with pytest.raises(PhotoError, match=f"a kind of {name} that"):
+        decode(start + bytes(64))
+
+
+def test_libtiff_does_not_write_to_the_terminal(capfd: pytest.CaptureFixture[str]) -> None:
+    package = Path(PIL.__file__).parent
+    if not [*package.parent.glob("pillow.libs/libtiff*"), *package.glob(".dylibs/libtiff*")]:
+        pytest.skip("this Pillow does not bring its own libtiff")
+    data = bytearray(encoded(busy(40, 40), "TIFF", compression="tiff_lzw"))
+    data[200:900] = bytes(700)
+    with pytest.raises(PhotoError, match="damaged"):
+        decode(bytes(data))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_the_contract_names_every_decoder_that_decides() -> None:
+    assert [part.rstrip("0123456789.") for part in contract().split("-")] == ["", "pillow", "jpeg", "lcms"]
+
+
+def test_an_enormous_header_is_refused_with_its_size() -> None:
+    header = b"IHDR" + (60_000).to_bytes(4, "big") * 2 + b"\x08\x02\0\0\0"
+    chunk = (13).to_bytes(4, "big") + header + zlib.crc32(header).to_bytes(4, "big")
+    with pytest.raises(PhotoError, match=r"^3600 megapixels, above the limit of 50$"):
+        decode(b"\x89PNG\r\n\x1a\n" + chunk + b"\0\0\0\0IDAT" + zlib.crc32(b"IDAT").to_bytes(4, "big"))
 
 
 def test_too_many_pixels_are_refused_before_decoding() -> None:

@@ -13,7 +13,10 @@ from PIL import Image
 
 from sortograph.errors import PhotoError
 from sortograph.images import inspect as module
-from sortograph.images.inspect import inspect, read_bytes
+from sortograph.images.decode import open_photo
+from sortograph.images.inspect import facts_of, inspect, read_bytes, read_photo
+from sortograph.images.look import CANONICAL, look_of
+from sortograph.records import LOOK
 
 posix = pytest.mark.skipif(os.name != "posix", reason="needs pipes and links")
 
@@ -29,6 +32,41 @@ def test_facts_of_a_photo(tmp_path: Path, suffix: str) -> None:
     facts = inspect(path)
     assert (facts.width, facts.height) == (500, 300)
     assert facts.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png"])
+def test_facts_hold_the_look_of_the_canonical_decode(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a.{suffix}"
+    noise(600, 900).save(path)
+    data = path.read_bytes()
+    look = look_of(open_photo(data, at_least=CANONICAL), len(data))
+    for facts in (facts_of(data), inspect(path)):
+        assert facts.look is not None
+        assert (facts.look.shape, facts.look.dtype) == ((), LOOK)
+        assert facts.look.tobytes() == look.tobytes()
+        assert facts.look["bytes"] == path.stat().st_size
+
+
+def test_a_photo_that_was_opened_is_not_opened_again(tmp_path: Path) -> None:
+    noise(30, 50).save(tmp_path / "a.png")
+    noise(30, 50).rotate(90).save(tmp_path / "b.png")
+    data, other = ((tmp_path / name).read_bytes() for name in ("a.png", "b.png"))
+    facts = facts_of(data, open_photo(other))
+    assert facts.sha256 == hashlib.sha256(data).hexdigest()
+    assert facts.look is not None
+    assert facts.look.tobytes() == look_of(open_photo(other), len(data)).tobytes()
+
+
+@pytest.mark.parametrize("data", [b"", b"hello", b"\xff\xd8\xff"])
+def test_no_facts_of_what_is_no_photo(data: bytes) -> None:
+    with pytest.raises(PhotoError):
+        facts_of(data)
+
+
+def test_photos_of_an_index_are_named_by_posix_paths(tmp_path: Path) -> None:
+    (tmp_path / "cats").mkdir()
+    (tmp_path / "cats" / "a.jpg").write_bytes(b"abc")
+    assert read_photo(tmp_path, "cats/a.jpg") == b"abc"
 
 
 @pytest.mark.parametrize("kind", ["PNG", "GIF", "WEBP", "JPEG"])

@@ -20,6 +20,16 @@ def test_natural_order() -> None:
     assert expected.index("x/2") < expected.index("x/10") < expected.index("x 1")
 
 
+def test_a_folder_comes_before_all_names_that_start_like_it() -> None:
+    names = ["a", "a/10", "a/b/1", "a1", "a1/1", "a 1", "a.png", "b"]
+    assert sorted(names, key=natural_key) == names
+
+
+def test_a_number_of_as_many_digits_as_a_slash_has_in_ascii() -> None:
+    names = ["x" + "1" * length for length in (46, 47, 48)]
+    assert sorted(names, key=natural_key) == names
+
+
 def test_natural_order_of_odd_names() -> None:
     names = ["", "²", "٣", "ｱ", "\udcff", "a\udcff1", "007", "7", "07"]
     assert len(set(map(natural_key, names))) == len(names)

@@ -175,3 +175,38 @@ def test_what_is_cut_shares_nothing_with_any_other_split(
 def test_a_class_of_three_groups_is_in_every_split(sizes: list[int], plan: SplitPlan) -> None:
     rows = [(0, number, 0) for number, size in enumerate(sizes, start=1) for _ in range(size)]
     assert set(cut(make_index(rows), plan).splits) == {"train", "validation", "test"}
+
+
+@given(rows=photos, plan=plans, twins=st.lists(st.integers(0, 9), min_size=60, max_size=60))
+def test_near_duplicates_are_never_divided(rows: list[Photo], plan: SplitPlan, twins: list[int]) -> None:
+    names = tuple(f"{twin}.jpg" if twin else "" for twin in twins[: len(rows)])
+    index = cut(replace(make_index(rows), twins=names), plan)
+    places: dict[str, set[str]] = {}
+    for name, split in zip(index.twins, index.splits, strict=True):
+        places.setdefault(name, set()).add(split)
+    places.pop("", None)
+    assert all(len(splits) == 1 for splits in places.values())
+    assert index.overlaps() == {}
+
+
+@given(
+    pairs=st.lists(st.integers(0, 8), min_size=1, max_size=4),
+    alone=st.lists(st.integers(12, 30), min_size=4, max_size=4),
+    plan=plans.filter(lambda plan: plan.validation + plan.test < 0.6),
+)
+def test_shares_of_classes_are_kept_to_one_photo_where_groups_allow(
+    pairs: list[int], alone: list[int], plan: SplitPlan
+) -> None:
+    """Groups of two beside single photos: the single ones even out what pairs cannot."""
+    rows: list[Photo] = []
+    for label, count in enumerate(pairs):
+        first = 1 + sum(pairs[:label])
+        rows += [(label, first + number, 0) for number in range(count) for _ in range(2)]
+        rows += [(label, 0, 0)] * alone[label]
+    index = cut(make_index(rows), plan)
+    sizes = [2 * count + alone[label] for label, count in enumerate(pairs)]
+    wanted = quotas(sizes, {"test": plan.test, "validation": plan.validation})
+    held = Counter(zip(index.splits, index.labels.tolist(), strict=True))
+    for split, quota in wanted.items():
+        for label, count in enumerate(quota):
+            assert abs(held[split, label] - count) <= 1

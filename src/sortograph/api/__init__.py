@@ -5,16 +5,20 @@ from typing import TYPE_CHECKING
 from sortograph import lazy
 
 if TYPE_CHECKING:
+    from sortograph.api.auditing import Audited, audit
     from sortograph.api.digits import demo
     from sortograph.api.kitchen import check_recipe, copy_recipe, recipes
     from sortograph.api.machine import doctor
     from sortograph.api.photos import index
     from sortograph.api.predicting import load, predict, prediction_grid
+    from sortograph.api.quarantining import quarantine
     from sortograph.api.reviewing import Evaluated, evaluate, report
     from sortograph.api.training import train
 
 __all__ = [
+    "Audited",
     "Evaluated",
+    "audit",
     "check_recipe",
     "copy_recipe",
     "demo",
@@ -24,17 +28,20 @@ __all__ = [
     "load",
     "predict",
     "prediction_grid",
+    "quarantine",
     "recipes",
     "report",
     "train",
 ]
 
 _NAMES = {
+    "auditing": ("Audited", "audit"),
     "digits": ("demo",),
     "kitchen": ("check_recipe", "copy_recipe", "recipes"),
     "machine": ("doctor",),
     "photos": ("index",),
     "predicting": ("load", "predict", "prediction_grid"),
+    "quarantining": ("quarantine",),
     "reviewing": ("Evaluated", "evaluate", "report"),
     "training": ("train",),
 }

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from sortograph.api.reading import read_photos, with_classes
 from sortograph.api.writing import check_place, picture_file
-from sortograph.dataset import SplitPlan, cut, scan
 from sortograph.files import make_folder, write_atomic
 from sortograph.images.inspect import read_photo
 from sortograph.images.preprocess import prepare
@@ -47,11 +47,11 @@ def index(
     target = None if grid is None else picture_file(Path(grid))
     if target is not None:
         check_place(Path(photos), target, by="--grid")
-    names = settings.data.classes if classes is None else classes
-    plan = SplitPlan(settings.split.seed, settings.split.validation, settings.split.test)
-    found = cut(scan(Path(photos), classes=names or None, progress=progress), plan)
+    if classes is not None:
+        settings = with_classes(settings, classes)
+    found = read_photos(Path(photos), settings, progress).index
     if target is not None:
-        _draw(found, target, plan.seed)
+        _draw(found, target, settings.split.seed)
     return found
 
 

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from sortograph.dataset import leak_notes
+from sortograph.dataset.groups import no_group_note
 from sortograph.errors import counted
-from sortograph.records import DatasetIndex, Progress, Said
+from sortograph.records import AuditResult, DatasetIndex, Progress, Said
 
 _NAMED = 3
+_GRAVE = 0.5
+# What the notes of the index and the unreadable photos say already.
+_TOLD = frozenset(("unreadable", "leakage", "conflicting-labels"))
 
 
 def tell_notes(index: DatasetIndex, progress: Progress) -> None:
-    """The notes of the index; leaks between its splits as warnings."""
-    leaks = leak_notes(index)
+    """The notes of the index; leaks between its splits, and groups that are not found, as warnings."""
+    grave = {*leak_notes(index), *no_group_note(index.notes)}
     for note in index.notes:
-        progress(Said(note, warning=note in leaks))
+        progress(Said(note, warning=note in grave))
 
 
 def tell_rejected(index: DatasetIndex, progress: Progress) -> None:
@@ -25,3 +31,13 @@ def tell_rejected(index: DatasetIndex, progress: Progress) -> None:
     more = f"; and {count - _NAMED} more" if count > _NAMED else ""
     are = "is" if count == 1 else "are"
     progress(Said(f"{counted(count, 'unreadable photo')} {are} left out: {first}{more}", warning=True))
+
+
+def tell_findings(result: AuditResult, photos: Path, progress: Progress) -> None:
+    """The gravest findings that nothing else has told, and how to see the others."""
+    new = [finding for finding in result.findings if finding.check not in _TOLD]
+    grave = [finding for finding in new if finding.severity >= _GRAVE]
+    for finding in grave[:_NAMED]:
+        progress(Said(f"{finding.check}: {finding.message}", warning=True))
+    if rest := len(new) - len(grave[:_NAMED]):
+        progress(Said(f"the audit has {counted(rest, 'further finding')}: sortograph audit {photos}"))

@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sortograph import environment, runs
+from sortograph.api.auditing import quick_audit
 from sortograph.api.job import Job
 from sortograph.api.log import Log
-from sortograph.api.telling import tell_notes, tell_rejected
+from sortograph.api.reading import read_photos, with_classes
+from sortograph.api.telling import tell_findings, tell_notes, tell_rejected
 from sortograph.api.writing import check_place
 from sortograph.caches import cache_folder
-from sortograph.dataset import SplitPlan, cut, scan, write_index
+from sortograph.dataset import write_index
 from sortograph.errors import DataError, Interrupted, MissingExtra, RunError, UsageError
 from sortograph.files import write_atomic
 from sortograph.loading.pixels import PhotoPixels
@@ -69,7 +71,7 @@ def train(
             return _go_on(Path(photos), Path(resume), log, began)
     settings = load_recipe(recipe, overrides, seed)
     if classes is not None:
-        settings = settings.model_copy(update={"data": type(settings.data)(classes=tuple(classes))})
+        settings = with_classes(settings, classes)
     check_place(Path(photos), Path("runs" if out is None else out))
     if out is not None:
         runs.check_unused(Path(out))
@@ -134,13 +136,13 @@ def _read(photos: Path, settings: Recipe, progress: Progress) -> tuple[DatasetIn
     spec, zoom = settings.pixels.spec(), settings.augment.zoom
     pixels = PhotoPixels(spec, 1 + zoom, progress)
     plan(settings.model, spec.size, 2)  # what cannot work is refused before photos are read
-    found = scan(photos, reader=pixels.read, classes=settings.data.classes or None, progress=progress)
+    read = read_photos(photos, settings, progress, keeper=pixels)
     pixels.flush()
-    index = cut(found, SplitPlan(settings.split.seed, settings.split.validation, settings.split.test))
-    _check_fit(settings, index)
-    tell_notes(index, progress)
-    tell_rejected(index, progress)
-    return index, pixels
+    _check_fit(settings, read.index)
+    tell_notes(read.index, progress)
+    tell_rejected(read.index, progress)
+    tell_findings(quick_audit(read, progress), photos, progress)
+    return read.index, pixels
 
 
 def _check_fit(settings: Recipe, index: DatasetIndex) -> None:

@@ -12,8 +12,9 @@ from sortograph.errors import StorageError, UsageError
 from sortograph.files import storage_errors
 
 # Right after the header of a PNG, where `draw_sheet` has it written.
-_OURS = b"tEXtSoftware\0sortograph"
-_HEAD = 64
+_OUR_PICTURE = b"tEXtSoftware\0sortograph"
+_OUR_PAGE = b'<meta name="generator" content="sortograph'
+_HEAD = 512
 
 
 def check_place(photos: Path, place: Path, *, by: str = "--out") -> None:
@@ -49,17 +50,28 @@ def picture_file(path: Path) -> Path:
     """Refuses to write over anything but a sheet that we drew. Raises UsageError, StorageError."""
     if path.suffix.lower() != ".png":
         raise UsageError(f"a grid named {path.name!r}", expected="a file name that ends in .png")
+    return _free(path, _OUR_PICTURE, "a grid")
+
+
+def page_file(path: Path) -> Path:
+    """Refuses to write over anything but a page of ours. Raises UsageError, StorageError."""
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise UsageError(f"a page named {path.name!r}", expected="a file name that ends in .html")
+    return _free(path, _OUR_PAGE, "a page")
+
+
+def _free(path: Path, mark: bytes, what: str) -> Path:
     with storage_errors(path):
-        in_the_way = path.exists() and not (path.is_file() and _is_ours(path))
+        in_the_way = path.exists() and not (path.is_file() and _holds(path, mark))
     if in_the_way:
         raise StorageError(
-            "would write over something that is not a grid of ours",
+            f"would write over something that is not {what} of ours",
             where=str(path),
             fix="choose another name",
         )
     return path
 
 
-def _is_ours(file: Path) -> bool:
+def _holds(file: Path, mark: bytes) -> bool:
     with file.open("rb") as opened:
-        return _OURS in opened.read(_HEAD)
+        return mark in opened.read(_HEAD)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 import sortograph
-from sortograph.cli import data, doctor, judge, recipes, streams, train, words
+from sortograph.cli import audit, data, doctor, judge, quarantine, recipes, streams, train, words
 from sortograph.cli.options import deferred
 from sortograph.errors import UsageError
 
@@ -43,6 +43,8 @@ def app() -> typer.Typer:
     )
     made.callback()(_program)
     made.command("index")(deferred(data.index))
+    made.command("audit")(deferred(audit.audit))
+    made.add_typer(quarantine.app(), name="quarantine")
     made.command("train")(deferred(train.train))
     made.command("evaluate")(deferred(judge.evaluate))
     made.command("report")(deferred(judge.report))

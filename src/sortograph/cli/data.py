@@ -40,6 +40,8 @@ def index(
     recipe: options.Recipe = None,
     overrides: options.Set = None,
     classes: options.Classes = None,
+    group_from: options.GroupFrom = None,
+    follow_links: options.FollowLinks = False,
     split_seed: SplitSeed = None,
     validation: Validation = None,
     test: Test = None,
@@ -55,7 +57,11 @@ def index(
     from sortograph.api.photos import split_settings
 
     place = _grid(photos, grid, no_grid)
-    changes = [*(overrides or ()), *split_settings(seed=split_seed, validation=validation, test=test)]
+    changes = [
+        *(overrides or ()),
+        *options.of_data(group_from, follow_links),
+        *split_settings(seed=split_seed, validation=validation, test=test),
+    ]
     given: dict[str, Any] = {} if recipe is None else {"recipe": recipe}
     with draw.progress(quiet=quiet) as progress:
         found = api.index(
@@ -104,19 +110,20 @@ def _grid(photos: Path, grid: Path | None, no_grid: bool) -> Path | None:
             raise UsageError("--grid and --no-grid together", fix="sortograph index --help")
         return None
     if grid is None:
-        return _default_grid(photos)
+        return beside(photos, "samples.png")
     if grid.suffix.lower() != ".png":
         raise UsageError("--grid writes PNG", where=str(grid), expected="FILE.png")
     return grid
 
 
-def _default_grid(photos: Path) -> Path | None:
+def beside(photos: Path, ending: str) -> Path | None:
+    """PHOTOS-<ending> in the current folder; None where that is among the photos, or there are none."""
     from sortograph.api.writing import lies_among
 
     if lies_among(photos, Path()) or not os.path.lexists(photos):
         return None
     whole = photos.resolve()
-    return Path(f"{(whole.stem if whole.is_file() else whole.name) or 'photos'}-samples.png")
+    return Path(f"{(whole.stem if whole.is_file() else whole.name) or 'photos'}-{ending}")
 
 
 def _show(found: DatasetIndex, grid: Path | None, verbose: bool) -> None:

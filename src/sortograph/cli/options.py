@@ -25,6 +25,20 @@ Seed = Annotated[int | None, typer.Option("--seed", min=0, max=2**32 - 1, metava
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help=words.SET)]
 Recipe = Annotated[str | None, typer.Option("--recipe", metavar="NAME|FILE", help=words.RECIPE)]
 Classes = Annotated[str | None, typer.Option("--classes", metavar="A,B,C", help=words.CLASSES)]
+GroupFrom = Annotated[str | None, typer.Option("--group-from", metavar="REGEX", help=words.GROUP_FROM)]
+FollowLinks = Annotated[bool, typer.Option("--follow-links", help=words.FOLLOW_LINKS)]
+
+
+def of_data(group_from: str | None, follow_links: bool) -> list[str]:
+    """What the two options mean as values of the recipe.
+
+    >>> of_data(r"(w\\d+)", True)
+    ['split.group_from="(w\\\\\\\\d+)"', 'data.follow_links=true']
+    """
+    import json
+
+    given = [] if group_from is None else [f"split.group_from={json.dumps(group_from)}"]
+    return [*given, "data.follow_links=true"] if follow_links else given
 
 
 def deferred(verb: Callable[..., int]) -> Callable[..., Callable[[], int]]:

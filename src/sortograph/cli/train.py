@@ -27,6 +27,8 @@ def train(
     seed: options.Seed = None,
     out: options.Out = None,
     classes: options.Classes = None,
+    group_from: options.GroupFrom = None,
+    follow_links: options.FollowLinks = False,
     resume: Resume = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
@@ -45,7 +47,7 @@ def train(
     with draw.progress(quiet=quiet) as progress:
         record = api.train(
             photos,
-            overrides=overrides or (),
+            overrides=[*(overrides or ()), *options.of_data(group_from, follow_links)],
             seed=seed,
             out=out,
             classes=options.listed(classes),

@@ -13,7 +13,13 @@ SEED = "Seed of first weights, order and augmentation (train.seed); the split ha
 SET = "Change one value of the recipe, such as train.epochs=5; may be repeated."
 RECIPE = "A named recipe (sortograph recipes list) or a .toml file."
 CLASSES = "Class names in the order of the model's outputs, separated by commas."
-PHOTOS = "Folder of photos, or a table of them."
+PHOTOS = "Folder of photos, a .zip or .tar of one, or a table of them."
+GROUP_FROM = "Photos whose paths agree in the first group of this pattern stay on one side of each split."
+FOLLOW_LINKS = "Look into linked folders, and follow links that lead out of PHOTOS."
+AUDIT_MODEL = "A run or model.onnx whose features tell which labels look wrong."
+AUDIT_PAGE = "Where the page with thumbnails is written (default: PHOTOS-audit.html)."
+AUDIT_FIX = "Write a plan of what to move to quarantine; nothing is moved yet."
+AUDIT_QUICK = "Leave out what needs features."
 MODEL = "A run folder, or the model.onnx of one."
 
 # The first character keeps the lines below it as they are.
@@ -21,6 +27,7 @@ START = """\b
 Start with one of these:
   sortograph demo           trains on digits that come with it
   sortograph index PHOTOS   looks at photos of your own
+  sortograph audit PHOTOS   tells what is wrong with them
   sortograph train PHOTOS   trains on them"""
 
 PREDICT = "Tell what is on photos."

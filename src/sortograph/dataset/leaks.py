@@ -17,7 +17,8 @@ def leak_notes(index: DatasetIndex) -> tuple[str, ...]:
 def _leaks(index: DatasetIndex) -> Iterator[str]:
     for (first, second), n in index.overlaps().items():
         photos = f"{n} of {counted(len(index.rows(second)), f'{second} photo')}"
-        yield f"leak: {photos} {_are(n)} in {first}, too (the same content); scores on {second} are too good"
+        same = "the same content, or nearly" if index.twins else "the same content"
+        yield f"leak: {photos} {_are(n)} in {first}, too ({same}); scores on {second} are too good"
     for first, second, n in _shared_groups(index):
         photos = f"{n} of {counted(len(index.rows(second)), f'{second} photo')}"
         yield f"leak: {photos} {_are(n)} of a group that is in {first}, too; scores on {second} are too good"

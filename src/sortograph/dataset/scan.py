@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,70 +12,80 @@ import numpy as np
 from sortograph.dataset.layouts import LAYOUTS, folder_listing
 from sortograph.dataset.listing import Entry, Listing, links_note
 from sortograph.dataset.names import check_class_names, listed, shown
+from sortograph.dataset.reading import Columns, Keeper, read_entries
 from sortograph.dataset.table import table_listing
-from sortograph.errors import DataError, PhotoError, UsageError, nearest
-from sortograph.images.inspect import inspect
+from sortograph.errors import DataError, UsageError, nearest
+from sortograph.images.archive import is_archive
 from sortograph.images.names import composed, natural_key
-from sortograph.records import SPLITS, DatasetIndex, PhotoFacts, Progress, Rejected, Step, silent
+from sortograph.records import SPLITS, DatasetIndex, Progress, Rejected, silent
 
-Reader = Callable[[Path], PhotoFacts]
 MINIMUM = 3  # photos of one class: one each for training, validation and test
-_PAUSE = 0.1
 
 
 def scan(
     root: Path,
     *,
-    reader: Reader = inspect,
+    keeper: Keeper | None = None,
     classes: Sequence[str] | None = None,
     for_training: bool = True,
+    follow_links: bool = False,
     progress: Progress = silent,
 ) -> DatasetIndex:
-    """Find the photos of a folder or CSV file, read each of them once, and index them in natural order.
+    """Find the photos of a folder, archive or CSV file, read each of them once, index them in natural order.
 
-    reader   gives the facts of one photo file, or raises PhotoError: such files end up in `rejected`
+    keeper   keeps the pixels of the photos on the way
     classes  the order of the classes; must name exactly those that are found
     for_training  whether there must be two classes or more, of three readable photos each; else one photo is
                   enough
+    follow_links  whether linked folders, and links that lead out of the folder, are followed
 
+    Files that cannot be read end up in `rejected`.
     Raises DataError, with the way to mend it, when the layout is not understood or there are too few classes
     or photos; UsageError for wrong `classes`.
     """
-    base, listing = _list(root, for_training)
+    base, listing = _list(root, for_training, follow_links)
     if for_training:
         _refuse_single(listing, root)
     order = _class_order(listing, classes, root)
     entries = sorted(listing.entries, key=lambda entry: natural_key(entry.path))
-    facts = _read_all(base, entries, reader, progress)
-    kept = [(entry, fact) for entry, fact in zip(entries, facts, strict=True) if isinstance(fact, PhotoFacts)]
+    columns = read_entries(base, entries, keeper, progress)
     if for_training:
-        _refuse_small(entries, facts, order, root)
-    elif not kept:
-        raise _none_readable(entries, facts, root)
+        _refuse_small(entries, columns.reasons, order, root)
+    elif all(columns.reasons):
+        raise _none_readable(entries, columns.reasons, root)
+    return _index(base, order, listing, entries, columns)
+
+
+def _index(
+    base: Path, order: tuple[str, ...], listing: Listing, entries: list[Entry], columns: Columns
+) -> DatasetIndex:
+    kept = np.array([not reason for reason in columns.reasons], dtype=np.bool_)
+    rows = np.flatnonzero(kept).tolist()
     number = {name: k for k, name in enumerate(order)}
     return DatasetIndex(
         root=base,
         classes=order,
-        paths=tuple(entry.path for entry, _ in kept),
-        labels=np.array([number[entry.label] for entry, _ in kept], dtype=np.int64),
-        groups=tuple(entry.group for entry, _ in kept),
-        splits=tuple(entry.split for entry, _ in kept),
-        sha256=tuple(fact.sha256 for _, fact in kept),
-        sizes=np.array([(fact.width, fact.height) for _, fact in kept], dtype=np.int32).reshape(-1, 2),
+        paths=tuple(entries[row].path for row in rows),
+        labels=np.array([number[entries[row].label] for row in rows], dtype=np.int64),
+        groups=tuple(entries[row].group for row in rows),
+        splits=tuple(entries[row].split for row in rows),
+        sha256=tuple(columns.sha256[row] for row in rows),
+        sizes=columns.sizes[kept],
         rejected=tuple(
-            Rejected(entry.path, fact)
-            for entry, fact in zip(entries, facts, strict=True)
-            if isinstance(fact, str)
+            Rejected(entry.path, reason)
+            for entry, reason in zip(entries, columns.reasons, strict=True)
+            if reason
         ),
         ignored=listing.ignored,
-        notes=listing.notes + _absent([entry for entry, _ in kept], order),
+        notes=listing.notes + _absent([entries[row] for row in rows], order),
+        looks=columns.looks[kept],
     )
 
 
-def _list(root: Path, for_training: bool) -> tuple[Path, Listing]:
+def _list(root: Path, for_training: bool, follow_links: bool) -> tuple[Path, Listing]:
     try:
-        if root.is_dir():
-            return root, folder_listing(root, for_training=for_training)
+        if root.is_dir() or is_archive(root):
+            return root, folder_listing(root, for_training=for_training, follow_links=follow_links)
         if root.is_file() and root.suffix.lower() == ".csv":
             return root.parent, table_listing(root)
         there = os.path.lexists(root)
@@ -85,7 +93,7 @@ def _list(root: Path, for_training: bool) -> tuple[Path, Listing]:
         reason = getattr(error, "strerror", None) or error
         raise DataError(f"cannot be opened ({reason})", where=str(root)) from None
     raise DataError(
-        "neither a folder nor a CSV file" if there else "no such folder or file",
+        "neither a folder nor a CSV file nor an archive" if there else "no such folder or file",
         where=str(root),
         expected=LAYOUTS,
         fix="check the path of the photos",
@@ -124,42 +132,12 @@ def _in_order(wanted: list[str], found: list[str]) -> tuple[str, ...]:
     return tuple(wanted)
 
 
-def _read_all(base: Path, entries: list[Entry], reader: Reader, progress: Progress) -> list[PhotoFacts | str]:
-    """Facts, or the reason why there are none, in the order of the entries."""
-
-    def read(entry: Entry) -> PhotoFacts | str:
-        if entry.problem:
-            return entry.problem
-        try:
-            return reader(base / entry.path)
-        except PhotoError as error:
-            return error.what
-
-    pool = ThreadPoolExecutor(max_workers=os.cpu_count() or 1)
-    try:
-        return list(_told(pool.map(read, entries), len(entries), progress))
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _told(results: Iterator[PhotoFacts | str], total: int, progress: Progress) -> Iterator[PhotoFacts | str]:
-    told = time.monotonic()
-    for done, result in enumerate(results, start=1):
-        now = time.monotonic()
-        if done == total or now - told >= _PAUSE:
-            told = now
-            progress(Step("reading photos", done, total))
-        yield result
-
-
-def _refuse_small(
-    entries: list[Entry], facts: list[PhotoFacts | str], order: tuple[str, ...], root: Path
-) -> None:
+def _refuse_small(entries: list[Entry], problems: list[str], order: tuple[str, ...], root: Path) -> None:
     kept: Counter[str] = Counter()
     reasons: dict[str, Counter[str]] = {name: Counter() for name in order}
-    for entry, fact in zip(entries, facts, strict=True):
-        if isinstance(fact, str):
-            reasons[entry.label][fact] += 1
+    for entry, problem in zip(entries, problems, strict=True):
+        if problem:
+            reasons[entry.label][problem] += 1
         else:
             kept[entry.label] += 1
     small = [_short(name, kept[name], reasons[name]) for name in order if kept[name] < MINIMUM]
@@ -172,12 +150,8 @@ def _refuse_small(
         )
 
 
-def _none_readable(entries: list[Entry], facts: list[PhotoFacts | str], root: Path) -> DataError:
-    named = (
-        f"{shown(entry.path)} ({fact})"
-        for entry, fact in zip(entries, facts, strict=True)
-        if isinstance(fact, str)
-    )
+def _none_readable(entries: list[Entry], problems: list[str], root: Path) -> DataError:
+    named = (f"{shown(entry.path)} ({problem})" for entry, problem in zip(entries, problems, strict=True))
     return DataError(
         f"no readable photos: {listed(named, limit=3)}",
         where=str(root),

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from sortograph.dataset.leaks import label_notes, leak_notes
 from sortograph.dataset.names import listed
 from sortograph.dataset.quotas import Quota, quotas
-from sortograph.dataset.units import Unit, units
+from sortograph.dataset.units import Unit, bonds, units
 from sortograph.errors import DataError, UsageError
 from sortograph.records import DatasetIndex
 
@@ -40,8 +40,8 @@ def cut(index: DatasetIndex, plan: SplitPlan) -> DatasetIndex:
     """The index with every photo in a split. Splits that are given stay as they are.
 
     A missing test split is drawn first, a missing validation split next, both from the photos that are in
-    train or in no split. Class shares are kept; photos of one group or of one content stay together,
-    which goes before exact shares. What shares a group or a content with a given split is never cut off, but
+    train or in no split. Class shares are kept; photos of one group or of one content, and near duplicates,
+    stay together, which goes before exact shares. What is so tied to a given split is never cut off, but
     stays in train. Every cut, and every leak between the splits, is told in `notes`.
 
     Raises DataError when splits are given but none of them is for training.
@@ -95,11 +95,9 @@ def _place(index: DatasetIndex, pool: list[int], fractions: dict[str, float], se
 
 
 def _bound_by_given(index: DatasetIndex, pool: Sequence[int]) -> set[int]:
-    """Rows of the pool that share a content or a group with a photo of another given split."""
-    outside = set(range(len(index))).difference(pool)
-    contents = {index.sha256[row] for row in outside}
-    groups = {index.groups[row] for row in outside} - {""}
-    return {row for row in pool if index.sha256[row] in contents or index.groups[row] in groups}
+    """Rows of the pool that are tied to a photo of another given split."""
+    outside = {bond for row in set(range(len(index))).difference(pool) for bond in bonds(index, row)}
+    return {row for row in pool if not outside.isdisjoint(bonds(index, row))}
 
 
 @dataclass(frozen=True, slots=True)

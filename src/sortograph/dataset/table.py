@@ -27,7 +27,7 @@ from sortograph.files import unguard, write_csv
 from sortograph.images.names import composed, decomposed
 from sortograph.records import SPLITS, DatasetIndex
 
-INDEX_COLUMNS = ("path", "class", "split", "group", "sha256", "width", "height")
+INDEX_COLUMNS = ("path", "class", "split", "group", "sha256", "width", "height", "twins")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _SIZE = re.compile(r"[0-9]{1,9}")
 
@@ -147,9 +147,10 @@ def _refuse(mistakes: Sequence[str], what: str, table: Path) -> None:
 
 
 def write_index(index: DatasetIndex, path: Path) -> None:
-    """Write the run's index.csv: path,class,split,group,sha256,width,height. Raises StorageError."""
+    """Write the run's index.csv: path,class,split,group,sha256,width,height,twins. Raises StorageError."""
     names = [index.classes[k] if k >= 0 else "" for k in index.labels.tolist()]
-    columns = (index.paths, names, index.splits, index.groups, index.sha256, *index.sizes.T.tolist())
+    twins = index.twins or ("",) * len(index)
+    columns = (index.paths, names, index.splits, index.groups, index.sha256, *index.sizes.T.tolist(), twins)
     write_csv(path, INDEX_COLUMNS, zip(*columns, strict=True))
 
 
@@ -165,7 +166,8 @@ def read_index(path: Path, root: Path, classes: Sequence[str]) -> DatasetIndex:
             _damaged(path, f"row {line}: {problem}")
     if len({row[0] for row in rows}) < len(rows):
         _damaged(path, "a path appears twice")
-    paths, names, splits, groups, sha256, widths, heights = zip(*rows, strict=True) if rows else ((),) * 7
+    columns = zip(*rows, strict=True) if rows else ((),) * len(INDEX_COLUMNS)
+    paths, names, splits, groups, sha256, widths, heights, twins = columns
     return DatasetIndex(
         root=root,
         classes=tuple(classes),
@@ -175,6 +177,7 @@ def read_index(path: Path, root: Path, classes: Sequence[str]) -> DatasetIndex:
         splits=splits,
         sha256=sha256,
         sizes=np.array([widths, heights], dtype=np.int32).T.reshape(-1, 2),
+        twins=twins,
     )
 
 
@@ -195,7 +198,7 @@ def _damage(row: list[str], number: dict[str, int]) -> str:
     """What is wrong with one row of an index.csv, or ""."""
     if len(row) != len(INDEX_COLUMNS):
         return f"{len(row)} cells"
-    path, name, split, _, sha256, *sizes = row
+    path, name, split, _, sha256, *sizes, _ = row
     if not path or Path(path).anchor or ".." in Path(path).parts:
         return f"path {path!r}"
     if name not in number:

@@ -1,4 +1,4 @@
-"""Photos that must stay on one side of every cut: the same content, or the same group."""
+"""Photos that must stay on one side of every cut: the same content, near duplicates, or the same group."""
 
 from __future__ import annotations
 
@@ -41,13 +41,20 @@ def units(index: DatasetIndex, rows: Iterable[int], seed: int) -> list[Unit]:
     return sorted(every, key=lambda unit: (-len(unit), unit.draw))
 
 
+def bonds(index: DatasetIndex, row: int) -> list[tuple[str, str]]:
+    """What ties a photo to others: its content, the group that the user gave it, and its near duplicates."""
+    twin = index.twins[row] if index.twins else ""
+    kinds = (("content", index.sha256[row]), ("group", index.groups[row]), ("twin", twin))
+    return [bond for bond in kinds if bond[1]]
+
+
 def _draw(index: DatasetIndex, row: int, seed: int) -> str:
     text = f"{seed}:{index.sha256[row]}:{composed(index.paths[row])}"
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def _bind(index: DatasetIndex, rows: Iterable[int]) -> list[list[int]]:
-    """Rows joined where they share a content or a group name, also through others (union-find)."""
+    """Rows joined where they share a content, a group name or a twin, also through others (union-find)."""
     parent = {row: row for row in rows}
 
     def root(row: int) -> int:
@@ -57,9 +64,8 @@ def _bind(index: DatasetIndex, rows: Iterable[int]) -> list[list[int]]:
 
     first: dict[tuple[str, str], int] = {}
     for row in parent:
-        for key in (("content", index.sha256[row]), ("group", index.groups[row])):
-            if key[1]:
-                parent[root(row)] = root(first.setdefault(key, row))
+        for key in bonds(index, row):
+            parent[root(row)] = root(first.setdefault(key, row))
     bound: dict[int, list[int]] = {}
     for row in parent:
         bound.setdefault(root(row), []).append(row)

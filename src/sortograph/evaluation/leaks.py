@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Set
+from collections.abc import Iterable
 from dataclasses import replace
-
-import numpy as np
 
 from sortograph.evaluation.gaps import with_gaps
 from sortograph.evaluation.intervals import wilson
@@ -20,19 +18,16 @@ def judge_all(index: DatasetIndex, tables: Iterable[PredictionTable]) -> dict[st
     there are any. Raises DataError as `judge` does.
     """
     overlaps = index.overlaps()
-    taught = {index.sha256[row] for row in index.rows("train")}
     results = {}
     for table in tables:
         leaks = {first: n for (first, second), n in overlaps.items() if second == table.split}
         result = replace(judge(table), leaks=leaks)
-        results[table.split] = _with_unseen(result, table, index, taught) if "train" in leaks else result
+        results[table.split] = _with_unseen(result, table, index) if "train" in leaks else result
     return with_gaps(results)
 
 
-def _with_unseen(
-    result: EvaluationResult, table: PredictionTable, index: DatasetIndex, taught: Set[str]
-) -> EvaluationResult:
-    unseen = np.array([index.sha256[row] not in taught for row in table.rows], dtype=np.bool_)
+def _with_unseen(result: EvaluationResult, table: PredictionTable, index: DatasetIndex) -> EvaluationResult:
+    unseen = ~index.held_by("train", table.rows)
     if not unseen.any():
         return result
     right = (table.predicted() == table.labels) & unseen

@@ -1,27 +1,38 @@
 """The one place where photo bytes become pixels.
 
-Every caller (scan, training, evaluation, prediction) comes through `decode`, so that all of them see
-the same picture: turned by its EXIF orientation, first frame, composited on white, RGB uint8.
+Every caller (scan, training, evaluation, prediction) comes through `open_photo`, so that all of them see
+the same picture: turned by its EXIF orientation, first frame, composited on white, sRGB, uint8.
 Pillow raises a dozen kinds of exception on damaged files; they are caught here and nowhere else.
+`docs/decoding.md` has the contract as a table.
 """
 
 from __future__ import annotations
 
 import importlib
 import io
+import logging
+import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import PIL
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError, features
+from PIL import Image, UnidentifiedImageError, features
 
 from sortograph.errors import PhotoError
+from sortograph.images.colour import WIDE_GREY, Stored, converter, stored, strips, to_rgb
+from sortograph.records.looks import ANIMATED, CMYK, PALETTE, TURNED, WIDE
+
+__all__ = ["MAX_BYTES", "MAX_PIXELS", "SUFFIXES", "Opened", "contract", "decode", "measure", "open_photo"]
+__all__ += ["photo_errors", "shrunk_size", "to_rgb"]
 
 # Raised whenever the same bytes could decode to other pixels; part of every pixel cache key.
-DECODE_CONTRACT = 1
+DECODE_CONTRACT = 2
 # JPEG covers MPO, the format of phones with several pictures in one file: Pillow opens it as JPEG.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF")
 SUFFIXES = frozenset(
@@ -34,18 +45,48 @@ _AVIF_BRANDS = (b"avif", b"avis", b"mif1", b"msf1")
 _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 # What `Image.preinit` leaves out, for the start-up time: loaded when the first such photo comes.
 _PLUGINS = {"WEBP": "PIL.WebPImagePlugin", "TIFF": "PIL.TiffImagePlugin", "AVIF": "PIL.AvifImagePlugin"}
-_WIDE_GREY = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")
-_WHITE = {"I": (255, 65_535, 2**31 - 1), "F": (1, 255, 65_535)}
+# Where a file announces what it is, to name it when Pillow cannot read it.
+_MARKS = (
+    (0, b"\xff\xd8\xff", "JPEG"),
+    (0, b"\x89PNG\r\n\x1a\n", "PNG"),
+    (0, b"GIF8", "GIF"),
+    (0, b"BM", "BMP"),
+    (0, b"II*\0", "TIFF"),
+    (0, b"MM\0*", "TIFF"),
+    (8, b"WEBP", "WebP"),
+    (4, b"ftypavif", "AVIF"),
+)
+_T = Image.Transpose
+_View = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
+
+
+def _as_it_is(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return pixels
+
+
+# EXIF orientation → how Pillow turns the pixels of the file, and the turned pixels as the file has them.
+_TURNS: dict[int, tuple[_T, _View]] = {
+    2: (_T.FLIP_LEFT_RIGHT, np.fliplr),
+    3: (_T.ROTATE_180, lambda pixels: pixels[::-1, ::-1]),
+    4: (_T.FLIP_TOP_BOTTOM, np.flipud),
+    5: (_T.TRANSPOSE, lambda pixels: pixels.transpose(1, 0, 2)),
+    6: (_T.ROTATE_270, np.rot90),
+    7: (_T.TRANSVERSE, lambda pixels: pixels[::-1, ::-1].transpose(1, 0, 2)),
+    8: (_T.ROTATE_90, lambda pixels: np.rot90(pixels, -1)),
+}
+_SIDEWAYS = (5, 6, 7, 8)
 
 # Photos are decoded in threads, where `catch_warnings` would race; what Pillow has to say of a photo
 # reaches the user as a PhotoError or not at all.
 warnings.filterwarnings("ignore", module=r"PIL\..*")
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
 def contract() -> str:
     """Names everything that decides which pixels the same bytes give, for cache keys."""
     jpeg = features.version_feature("libjpeg_turbo") or features.version("jpg")
-    return f"{DECODE_CONTRACT}-pillow{PIL.__version__}-jpeg{jpeg}"
+    colours = features.version_module("littlecms2") if features.check_module("littlecms2") else None
+    return f"{DECODE_CONTRACT}-pillow{PIL.__version__}-jpeg{jpeg}-lcms{colours}"
 
 
 def decode(data: bytes, at_least: tuple[int, int] | None = None) -> NDArray[np.uint8]:
@@ -60,13 +101,66 @@ def decode(data: bytes, at_least: tuple[int, int] | None = None) -> NDArray[np.u
     >>> decode(buffer.getvalue()).shape
     (2, 3, 3)
     """
+    return open_photo(data, at_least).pixels
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A decoded photo: upright RGB pixels, uint8 (H, W, 3), and what its file needed to become that.
+
+    format is one of `sortograph.records.looks.FORMATS`; oddities are bits of the same module.
+    """
+
+    pixels: NDArray[np.uint8]
+    format: str
+    oddities: int
+
+
+def open_photo(data: bytes, at_least: tuple[int, int] | None = None) -> Opened:
+    """Decode one photo as `decode` does, and say what kind of file it was. Raises PhotoError."""
     with photo_errors():
         image = _open(data)
         if at_least is not None:
             _shrink(image, at_least)
+        samples = stored(image)
+        orientation = _orientation(image)
         image.load()
-        ImageOps.exif_transpose(image, in_place=True)
-        return np.asarray(to_rgb(image))
+        pixels, found = _upright(image, samples, 1 if image.format == "TIFF" else orientation)
+        # The plugin for HEIC turns by itself, and keeps what the file said.
+        turned = image.info.get("original_orientation") or orientation
+        oddities = found | (TURNED if turned in _TURNS else 0) | _oddities(image, samples)
+        return Opened(pixels, image.format or "", oddities)
+
+
+def _upright(image: Image.Image, samples: Stored, orientation: int) -> tuple[NDArray[np.uint8], int]:
+    """RGB pixels the right way up, and what was found on the way; no second copy of a large photo."""
+    method, as_in_file = _TURNS.get(orientation, (None, _as_it_is))
+    width, height = image.size
+    pixels = np.empty((width, height, 3) if orientation in _SIDEWAYS else (height, width, 3), np.uint8)
+    rows = as_in_file(pixels)
+    to_rgb, oddities = converter(image, samples), 0
+    for top, strip in strips(image):
+        rgb, found = to_rgb(strip)
+        oddities |= found
+        turned = rgb if method is None else rgb.transpose(method)
+        rows[top : top + strip.height] = as_in_file(np.asarray(turned))
+    return pixels, oddities
+
+
+def _oddities(image: Image.Image, samples: Stored) -> int:
+    return (
+        (CMYK if image.mode == "CMYK" else 0)
+        | (WIDE if image.mode in WIDE_GREY or ";16" in samples.raw else 0)
+        | (PALETTE if image.mode in ("P", "PA") else 0)
+        | (ANIMATED if _is_animated(image) else 0)
+    )
+
+
+def _is_animated(image: Image.Image) -> bool:
+    """As far as the header says: nobody looks for further frames."""
+    if image.format == "GIF":
+        return "loop" in image.info or image.info.get("duration", 0) > 0
+    return image.format != "MPO" and bool(getattr(image, "is_animated", False))
 
 
 def shrunk_size(data: bytes, at_least: tuple[int, int]) -> tuple[int, int]:
@@ -97,7 +191,18 @@ def measure(data: bytes) -> tuple[int, int]:
 
 def _lies_on_side(image: Image.Image) -> bool:
     # Pillow turns TIFFs by itself: their size is that of the turned picture from the start.
-    return image.format != "TIFF" and image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+    return image.format != "TIFF" and _orientation(image) in _SIDEWAYS
+
+
+def _orientation(image: Image.Image) -> int:
+    """1–8, as EXIF or XMP have it; 1 where they are missing or make no sense."""
+    if image.format == "PNG":
+        image.load()  # its EXIF may follow the pixels
+    try:
+        value = image.getexif().get(0x0112, 1)
+    except Exception:  # damaged EXIF says nothing about the picture
+        return 1
+    return value if value in _TURNS else 1
 
 
 def _open(data: bytes) -> Image.Image:
@@ -105,7 +210,10 @@ def _open(data: bytes) -> Image.Image:
         raise PhotoError("empty file")
     if len(data) > MAX_BYTES:
         raise PhotoError(f"{len(data) / 1e6:.0f} MB, above the limit of {MAX_BYTES / 1e6:.0f} MB")
-    image = Image.open(io.BytesIO(data), formats=_formats(data))
+    try:
+        image = Image.open(io.BytesIO(data), formats=_formats(data))
+    except UnidentifiedImageError:
+        raise PhotoError(_unidentified(data)) from None
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise PhotoError(f"{width}×{height} pixels, above the limit of {MAX_PIXELS / 1e6:.0f} megapixels")
@@ -121,9 +229,18 @@ def _formats(data: bytes) -> tuple[str, ...]:
     if name := _announced(data):
         importlib.import_module(_PLUGINS[name])
         names.append(name)
+        if name == "TIFF":
+            _silence_libtiff()
     if data[4:8] == b"ftyp" and data[8:12] in _HEIF_BRANDS and _has_heif(data):
         names.append("HEIF")
     return tuple(name for name in names if name in Image.OPEN)
+
+
+def _unidentified(data: bytes) -> str:
+    for offset, mark, name in _MARKS:
+        if data.startswith(mark, offset):
+            return f"damaged, or a kind of {name} that cannot be read"
+    return f"not a photo that can be read ({', '.join(FORMATS)})"
 
 
 def _announced(data: bytes) -> str:
@@ -133,6 +250,25 @@ def _announced(data: bytes) -> str:
     if data.startswith(b"RIFF"):
         return "WEBP"
     return "AVIF" if data[4:8] == b"ftyp" and data[8:12] in _AVIF_BRANDS else ""
+
+
+@lru_cache(maxsize=1)
+def _silence_libtiff() -> None:
+    """Stop libtiff from printing to stderr what it thinks of odd files.
+
+    It has one switch for the whole process, so only the copy that Pillow brings along (on Linux and macOS)
+    is touched, never one that other packages share.
+    """
+    package = Path(PIL.__file__).parent
+    for library in (*package.parent.glob("pillow.libs/libtiff*"), *package.glob(".dylibs/libtiff*")):
+        import ctypes  # for the few who have TIFFs
+
+        try:
+            handlers = ctypes.CDLL(str(library))
+            handlers.TIFFSetWarningHandler(None)
+            handlers.TIFFSetErrorHandler(None)
+        except (OSError, AttributeError):
+            return  # then it prints; the photo is read all the same
 
 
 def _has_heif(data: bytes) -> bool:
@@ -148,39 +284,6 @@ def _has_heif(data: bytes) -> bool:
     return True
 
 
-def to_rgb(image: Image.Image) -> Image.Image:
-    """Any Pillow image → RGB of the same size: transparency laid on white, wide grey scaled to 8 bits."""
-    if image.mode == "RGB" and "transparency" not in image.info:
-        return image
-    if image.mode in _WIDE_GREY:
-        return _narrow(image).convert("RGB")
-    if image.mode == "PA" or "transparency" in image.info:
-        image = image.convert("RGBA")
-    if image.mode in ("RGBA", "LA", "La", "RGBa"):
-        rgba = image if image.mode == "RGBA" else image.convert("RGBA")
-        white = Image.new("RGB", rgba.size, (255, 255, 255))
-        white.paste(rgba, mask=rgba)
-        return white
-    return image.convert("RGB")
-
-
-def _narrow(image: Image.Image) -> Image.Image:
-    """16- and 32-bit grey to 8 bit; Pillow's own conversion clips it to white instead.
-
-    Files of 32 bits do not say which value is white: it is the first usual one that the brightest pixel
-    does not exceed (by more than a tenth, since filters overshoot).
-    """
-    values = np.asarray(image)
-    grey = np.nan_to_num(values.astype(np.float32), copy=False)
-    tops = _WHITE.get(image.mode, (65_535,))
-    brightest = float(grey.max(initial=0.0))
-    grey *= 255 / next((top for top in tops if brightest <= 1.1 * top), tops[-1])
-    narrow = np.rint(grey, out=grey).clip(0, 255, out=grey).astype(np.uint8)
-    if isinstance(clear := image.info.get("transparency"), int):
-        narrow[values == clear] = 255
-    return Image.fromarray(narrow)
-
-
 @contextmanager
 def photo_errors() -> Iterator[None]:
     """Turns whatever Pillow raises on a damaged or unknown photo into a PhotoError with the reason."""
@@ -188,10 +291,10 @@ def photo_errors() -> Iterator[None]:
         yield
     except PhotoError:
         raise
-    except UnidentifiedImageError:
-        raise PhotoError(f"not a photo that can be read ({', '.join(FORMATS)})") from None
     except Image.DecompressionBombError as error:
-        raise PhotoError(str(error)) from None
+        pixels = re.search(r"\d+", str(error))
+        found = f"{int(pixels[0]) / 1e6:.0f} megapixels" if pixels else "too many pixels"
+        raise PhotoError(f"{found}, above the limit of {MAX_PIXELS / 1e6:.0f}") from None
     except MemoryError:
         raise PhotoError("too large to decode in memory") from None
     except Exception as error:

@@ -9,14 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from sortograph.errors import PhotoError
-from sortograph.images.decode import MAX_BYTES, decode, measure
+from sortograph.images.archive import is_archive, read_member
+from sortograph.images.decode import MAX_BYTES, Opened, measure, open_photo
 
 if TYPE_CHECKING:
     from sortograph.records import PhotoFacts
 
-# A full decode, because headers alone pass thousands of damaged files; but JPEGs are shrunk while they
-# are decoded, which reads every byte at a fraction of the cost.
-_SMALL = (32, 32)
 _JPEG = b"\xff\xd8"
 
 
@@ -26,18 +24,38 @@ def inspect(path: Path) -> PhotoFacts:
     Width and height are those of the full picture after EXIF turning. Raises PhotoError with the reason
     when the file or the picture in it cannot be read.
     """
-    from sortograph.records import PhotoFacts  # not for predictions, which read bytes alone
+    return facts_of(read_bytes(path))
 
-    data = read_bytes(path)
-    height, width, _ = decode(data, at_least=_SMALL).shape
+
+def facts_of(data: bytes, opened: Opened | None = None) -> PhotoFacts:
+    """Facts of one photo from its bytes, with its look. Raises PhotoError.
+
+    opened: what `open_photo(data, at_least=CANONICAL)` gave, where that was called already
+    """
+    # Not for predictions, which read bytes alone.
+    from sortograph.images.look import CANONICAL, look_of
+    from sortograph.records import PhotoFacts
+
+    # A full decode, because headers alone pass thousands of damaged files; but JPEGs are shrunk while they
+    # are decoded, which reads every byte at a fraction of the cost.
+    opened = opened or open_photo(data, at_least=CANONICAL)
+    height, width, _ = opened.pixels.shape
     if data.startswith(_JPEG):
         width, height = measure(data)
-    return PhotoFacts(sha256=hashlib.sha256(data).hexdigest(), width=width, height=height)
+    return PhotoFacts(hash_of(data), width, height, look_of(opened, len(data)))
+
+
+def hash_of(data: bytes) -> str:
+    """SHA-256 of a file's content, in hexadecimal digits."""
+    return hashlib.sha256(data).hexdigest()
 
 
 def read_photo(root: Path, path: str) -> bytes:
-    """All bytes of one photo of an index: `path` is relative to the root, posix. Raises PhotoError."""
-    return read_bytes(root / path)
+    """All bytes of one photo of an index; `root` is a folder or an archive, `path` lies in it, posix.
+
+    Raises PhotoError.
+    """
+    return read_member(root, path) if is_archive(root) else read_bytes(root / path)
 
 
 def read_bytes(path: Path) -> bytes:

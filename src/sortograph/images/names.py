@@ -5,30 +5,37 @@ from __future__ import annotations
 import re
 import unicodedata
 
-_DIGITS = re.compile(r"([0-9]+)")
 _SYSTEM = frozenset(
     ("thumbs.db", "desktop.ini", "__macosx", "@eadir", "$recycle.bin", "system volume information")
 )
 
-NaturalKey = tuple[tuple[str | tuple[int, str], ...], str]
+NaturalKey = str
+
+# Keys are compared character by character: the end of a name, then a slash, then a number, then text.
+_END, _SLASH, _NUMBER, _TEXT = "\0", "\1", "\2", "\3"
+_ENCODED = re.compile(r"[0-9]+|[\0-\2]")
+_LONGEST = 0x10FFFF - ord("0")
 
 
 def natural_key(name: str) -> NaturalKey:
     """Sort key for names and posix paths: 2 comes before 10, upper case beside lower case, NFC and NFD
     alike, and what lies in a folder before the names that only start like it.
 
-    >>> sorted(["b10", "B2", "a/9", "a/10", "a b"], key=natural_key)
-    ['a/9', 'a/10', 'a b', 'B2', 'b10']
+    Different names have different keys, so that an order never hangs on the order before.
+
+    >>> sorted(["b10", "B2", "a1", "a/9", "a/10", "a b"], key=natural_key)
+    ['a/9', 'a/10', 'a1', 'a b', 'B2', 'b10']
     """
-    parts = _DIGITS.split(folded(name).replace("/", "\0"))
-    # Text and numbers alternate, so that equal positions always hold the same kind.
-    return tuple(_number(part) if i % 2 else part for i, part in enumerate(parts)), name
+    plain = name.lower() if name.isascii() else folded(name)
+    return f"{_ENCODED.sub(_encoded, plain).replace('/', _SLASH)}{_END}{name}"
 
 
-def _number(digits: str) -> tuple[int, str]:
-    # Length and text order numbers of any size; int() refuses more than 4,300 digits.
-    bare = digits.lstrip("0")
-    return len(bare), bare
+def _encoded(found: re.Match[str]) -> str:
+    """A number as its length, in one character above the slash, and its digits; other marks as text."""
+    bare = found[0].lstrip("0")
+    if bare in (_END, _SLASH, _NUMBER):
+        return _TEXT
+    return f"{_NUMBER}{chr(ord('0') + min(len(bare), _LONGEST))}{bare}"
 
 
 def composed(name: str) -> str:

@@ -10,7 +10,6 @@ import hashlib
 import os
 import shutil
 import tempfile
-import threading
 import weakref
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,8 +20,8 @@ from numpy.typing import NDArray
 
 from sortograph import caches
 from sortograph.errors import PhotoError, RunError, StorageError
-from sortograph.images.decode import contract, decode, measure, shrunk_size
-from sortograph.images.inspect import read_bytes, read_photo
+from sortograph.images.decode import contract, decode
+from sortograph.images.inspect import read_photo
 from sortograph.images.preprocess import resize
 from sortograph.loading.store import PixelStore, Stored
 from sortograph.records import DatasetIndex, PhotoFacts, PreprocessSpec, Progress, Said, silent
@@ -35,12 +34,11 @@ class PhotoPixels:
     """Decodes, keeps and gives the pixels of photos.
 
     spec: of the model; factor ≥ 1: how much larger the photos for training are kept.
-    Use `read` as the reader of `dataset.scan`, then `flush`, then `evaluation` and `training`.
+    Give it to `dataset.scan` as the keeper, then `flush`, then ask for `evaluation` and `training`.
     """
 
     def __init__(self, spec: PreprocessSpec, factor: float = 1.0, progress: Progress = silent) -> None:
         self.spec, self.factor, self._progress = spec, factor, progress
-        self._lock = threading.Lock()
         self._waiting: list[tuple[PhotoFacts, Pixels, Pixels]] = []
         self._keeps = True
         self._temporary: Path | None = None
@@ -60,45 +58,34 @@ class PhotoPixels:
         caches.touch(store.folder)
         return store
 
-    def read(self, path: Path) -> PhotoFacts:
-        """Facts of one photo file; its pixels are kept on the way. Raises PhotoError when unreadable."""
-        data = read_bytes(path)
-        sha256 = hashlib.sha256(data).hexdigest()
-        known = self._plain.facts(sha256)
-        if known is not None and sha256 in self._large:
-            return known
-        plain, large = self._both(data)
-        width, height = measure(data)
-        facts = PhotoFacts(sha256, width, height)
-        with self._lock:
-            self._waiting.append((facts, plain, large))
-            full = len(self._waiting) * self._record >= _FLUSH_BYTES
-        if full:
-            self.flush()
-        return facts
+    @property
+    def sizes(self) -> tuple[tuple[PreprocessSpec, float], ...]:
+        """What `keep` wants of each photo: the model's size, and the larger one where that is another."""
+        plain = (self.spec, 1.0)
+        return (plain,) if self._large is self._plain else (plain, (self.spec, self.factor))
 
-    def _both(self, data: bytes) -> tuple[Pixels, Pixels]:
-        """Pixels at the model's size and at the larger one, from one decoding where that is the same."""
-        size = _scaled(self.spec, self.factor)
-        decoded = decode(data, at_least=size)
-        large = resize(decoded, self.spec, self.factor)
-        if self._large is self._plain:
-            return large, large
-        if shrunk_size(data, self.spec.size) != shrunk_size(data, size):
-            decoded = decode(data, at_least=self.spec.size)
-        return resize(decoded, self.spec), large
+    def has(self, sha256: str) -> bool:
+        """Whether all pixels of this content are here, undamaged."""
+        return sha256 in self._plain and sha256 in self._large
+
+    def keep(self, facts: PhotoFacts, pixels: Sequence[Pixels]) -> None:
+        """Keep the pixels of a photo that was just read, in the order of `sizes`."""
+        if self.has(facts.sha256):
+            return
+        self._waiting.append((facts, pixels[0], pixels[-1]))
+        if len(self._waiting) * self._record >= _FLUSH_BYTES:
+            self.flush()
 
     def flush(self) -> None:
         """Write what was decoded since the last time."""
-        with self._lock:
-            waiting, self._waiting = self._waiting, []
-            if not waiting or not self._keeps:
-                return
-            try:
-                self._write(waiting)
-            except StorageError as error:
-                self._move_out(error)
-                self._write(waiting)
+        waiting, self._waiting = self._waiting, []
+        if not waiting or not self._keeps:
+            return
+        try:
+            self._write(waiting)
+        except StorageError as error:
+            self._move_out(error)
+            self._write(waiting)
 
     def _write(self, waiting: list[tuple[PhotoFacts, Pixels, Pixels]]) -> None:
         stores = (self._plain.folder, self._large.folder)

@@ -116,17 +116,24 @@ class DatasetIndex:
         return table
 
     def overlaps(self) -> dict[tuple[str, str], int]:
-        """(first split, second split) → photos of the second whose content also lies in the first.
+        """(first split, second split) → photos of the second that the first holds, too.
 
-        The pairs are in the order train, validation, test; those without such photos are left out.
+        That is the same content, or a near duplicate where `twins` are known. The pairs are in the order
+        train, validation, test; those without such photos are left out.
         """
-        held = {split: [self.sha256[row] for row in self.rows(split)] for split in SPLITS}
-        known = {split: set(contents) for split, contents in held.items()}
         counts = {
-            (first, second): sum(content in known[first] for content in held[second])
+            (first, second): int(self.held_by(first, self.rows(second)).sum())
             for first, second in combinations(SPLITS, 2)
         }
         return {pair: count for pair, count in counts.items() if count}
+
+    def held_by(self, split: str, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """bool (n,): which of these rows have their content, or a near duplicate, in a split."""
+        there = self.rows(split)
+        contents = {self.sha256[row] for row in there}
+        twins = {self.twins[row] for row in there} - {""} if self.twins else set()
+        same = [self.sha256[row] in contents or (bool(twins) and self.twins[row] in twins) for row in rows]
+        return np.array(same, dtype=np.bool_)
 
     @property
     def fingerprint(self) -> str:

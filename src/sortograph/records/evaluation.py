@@ -49,7 +49,7 @@ class EvaluationResult:
     confusion  int64 (C, C), rows are truth, columns are predictions
     gaps       differences to other splits, as "accuracy: train - test" → difference
     gap_intervals  of the accuracies: the same keys → (low, high) at their level
-    leaks      other split → photos of this one whose content also lies there; of train, validation and test
+    leaks      other split → photos of this one that also lie there, or nearly; of train, validation and test
                only those before this one, and none without such photos
     """
 

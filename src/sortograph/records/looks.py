@@ -9,9 +9,13 @@ FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF", "HEIF", "MPO", "
 # Bits of `oddities`: what the file needed to become upright RGB pixels.
 TURNED, TRANSPARENT, CMYK, WIDE, PROFILE, PALETTE, ANIMATED = (1 << bit for bit in range(7))
 
-FINGERPRINT = 64
+WAVES = 8
+FINGERPRINT = WAVES * WAVES
+UNIT = 1 << 14  # a fingerprint's 1.0
 
-# fingerprint    what the photo shows, coarsely: near duplicates, mirrored ones too, have near fingerprints
+# fingerprint    what the photo shows, coarsely: the longest waves of its luma, (WAVES, WAVES) in C order,
+#                rows by frequency downwards, columns sideways, the mean itself left out (0). The norm is 1,
+#                or less for a photo of almost one colour. Mirroring changes the signs of the odd columns
 # brightness     mean luma, 0–255
 # contrast       standard deviation of the luma, 0–127.5
 # sharpness      variance of the Laplacian of the luma, at a fixed size

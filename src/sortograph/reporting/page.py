@@ -6,17 +6,13 @@ import base64
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from sortograph.errors import MissingExtra
 from sortograph.files import make_folder, write_atomic
 from sortograph.records import DatasetIndex, RunRecord
 from sortograph.reporting import facts
-
-if TYPE_CHECKING:
-    from jinja2 import Environment
+from sortograph.reporting.engine import packaged, rendered
 
 PICTURES = ("samples", "augmented", "predictions", "mistakes", "curves", "confusion", "per_class")
 _PLOTS = ("curves", "confusion", "per_class")
@@ -53,8 +49,7 @@ def render(view: ReportView) -> str:
     Names of classes and files are escaped; bytes of names that are no UTF-8 become replacement marks.
     Raises MissingExtra where Jinja2 is not installed.
     """
-    page = _engine().get_template("report.html.j2").render(**_context(view))
-    return page.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+    return rendered("report.html.j2", _context(view))
 
 
 def write_report(view: ReportView) -> Path:
@@ -76,7 +71,7 @@ def _context(view: ReportView) -> dict[str, Any]:
     accuracy = result.metrics.get("accuracy") if result else None
     split_names, class_counts, sums = facts.count_rows(index)
     return {
-        "css": _packaged("report.css"),
+        "css": packaged("report.css"),
         "run": run,
         "index": index,
         "recipe": str(run.recipe.get("name", "")) or "no recipe",
@@ -109,21 +104,3 @@ def _picture(name: str, png: bytes) -> _Picture:
     scale = 1.5 if name in _PLOTS else 1.0
     width, height = (round(side / scale) for side in struct.unpack(">II", png[16:24]))
     return _Picture(f"data:image/png;base64,{base64.b64encode(png).decode()}", width, height)
-
-
-def _engine() -> Environment:
-    try:
-        import jinja2
-    except ImportError:
-        raise MissingExtra.of("train", "jinja2") from None
-    return jinja2.Environment(
-        loader=jinja2.FunctionLoader(_packaged),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-
-
-def _packaged(name: str) -> str:
-    return (resources.files("sortograph.reporting") / "templates" / name).read_text(encoding="utf-8")

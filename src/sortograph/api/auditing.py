@@ -1,0 +1,169 @@
+"""audit: what is wrong with a folder of photos, before an hour is spent on training."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from sortograph.api.reading import Photos, read_photos, with_classes
+from sortograph.api.writing import check_place, page_file
+from sortograph.auditing.run import run_audit
+from sortograph.auditing.view import AuditView
+from sortograph.errors import PhotoError, UsageError
+from sortograph.files import make_folder
+from sortograph.images.decode import decode
+from sortograph.images.inspect import read_photo
+from sortograph.recipe import DEFAULT, Recipe, load_recipe
+from sortograph.records import AuditResult, DatasetIndex, FeatureTable, Progress, Step, silent
+
+_THUMBNAIL = 160
+_BATCH = 32
+_NO_FEATURES = "needs features of a model: sortograph audit PHOTOS --model RUN"
+_QUICK = "left out by --quick"
+
+
+@dataclass(frozen=True, slots=True)
+class Audited:
+    """What was found in which photos; `page` and `plan` are None where none was written."""
+
+    result: AuditResult
+    index: DatasetIndex
+    page: Path | None = None
+    plan: Path | None = None
+
+    def to_json(self) -> dict[str, object]:
+        return {
+            **self.result.to_json(),
+            "page": None if self.page is None else self.page.as_posix(),
+            "plan": None if self.plan is None else self.plan.as_posix(),
+        }
+
+
+def audit(
+    photos: str | os.PathLike[str],
+    *,
+    recipe: str = DEFAULT,
+    overrides: Sequence[str] = (),
+    classes: Sequence[str] | None = None,
+    model: str | os.PathLike[str] | None = None,
+    quick: bool = False,
+    page: str | os.PathLike[str] | None = None,
+    fix: str | os.PathLike[str] | None = None,
+    progress: Progress = silent,
+) -> Audited:
+    """Look for what would spoil a classifier: broken files, duplicates, leaks, wrong labels, shortcuts.
+
+    recipe, overrides, classes: as `train` has them; they decide the splits
+    model: a run or a model.onnx whose embeddings are the features for finding wrong labels
+    quick: without what needs features
+    page: an HTML file with the findings and thumbnails of their photos
+    fix: a JSON file for the plan of what to move to quarantine (see `quarantine`)
+
+    Nothing among the photos is changed. Raises DataError when the photos cannot be listed, UsageError for
+    a page or a plan among the photos, RecipeError, BundleError, StorageError.
+    """
+    source, settings = Path(photos), load_recipe(recipe, overrides)
+    if classes is not None:
+        settings = with_classes(settings, classes)
+    page_target = None if page is None else page_file(Path(page))
+    plan_target = None if fix is None else _plan_file(Path(fix))
+    for place, option in ((page_target, "--page"), (plan_target, "--fix")):
+        if place is not None:
+            check_place(source, place, by=option)
+    read = read_photos(source, _searching(settings), progress, for_training=False)
+    view = _view(read, None if model is None else Path(model), quick, progress)
+    result = run_audit(view, quick=quick, progress=progress)
+    if plan_target is not None:
+        _write_plan(read.index, result, plan_target)
+    if page_target is not None:
+        _write_page(read.index, result, page_target, _next(source, plan_target))
+    return Audited(result, read.index, page_target, plan_target)
+
+
+def quick_audit(read: Photos, progress: Progress) -> AuditResult:
+    """What `train` looks at on its way: everything that needs no features."""
+    return run_audit(_view(read, None, True, progress), quick=True, progress=progress)
+
+
+def _searching(settings: Recipe) -> Recipe:
+    """Near duplicates are looked for, whatever the recipe says of them."""
+    split = settings.split.model_copy(update={"near_duplicates": "together"})
+    return settings.model_copy(update={"split": split})
+
+
+def _view(read: Photos, model: Path | None, quick: bool, progress: Progress) -> AuditView:
+    features = None if model is None or quick else _features(read.index, model, progress)
+    why = "" if features is not None else _QUICK if quick else _NO_FEATURES
+    return AuditView(read.index, read.large, read.given, features, why)
+
+
+def _features(index: DatasetIndex, model: Path, progress: Progress) -> FeatureTable:
+    from sortograph.bundle.runtime import bundle_file, open_bundle
+    from sortograph.images.crew import shared_crew
+
+    bundle = open_bundle(bundle_file(model))
+    sizes = ((bundle.manifest.preprocess, 1.0),)
+    kept, waiting, made = [], [], []
+    for row, reading in enumerate(shared_crew().read(index.root, index.paths, sizes, look=False)):
+        if reading.pixels:
+            kept.append(row)
+            waiting.append(reading.pixels[0])
+        if waiting and (len(waiting) == _BATCH or row == len(index) - 1):
+            made.append(bundle.run(np.stack(waiting)).embedding)
+            waiting.clear()
+            progress(Step("features", row + 1, len(index)))
+    rows = np.array(kept, dtype=np.int64)
+    return FeatureTable(np.concatenate(made), rows, f"model.onnx {bundle.sha256[:12]}")
+
+
+def _plan_file(path: Path) -> Path:
+    if path.suffix.lower() != ".json":
+        raise UsageError(f"a plan named {path.name!r}", expected="a file name that ends in .json")
+    return path
+
+
+def _write_plan(index: DatasetIndex, result: AuditResult, target: Path) -> None:
+    from sortograph.moving.plan import Aside, make_plan, write_plan
+
+    wanted: dict[str, Aside] = {}
+    for finding in result.findings:
+        for path in finding.set_aside:
+            wanted.setdefault(path, Aside(path, finding.check, finding.message))
+    make_folder(target.parent)
+    write_plan(make_plan(index.root, list(wanted.values()), None), target)
+
+
+def _write_page(index: DatasetIndex, result: AuditResult, target: Path, command: str) -> None:
+    from sortograph.reporting.audit_page import AuditPage, write_audit_page
+
+    make_folder(target.parent)
+    write_audit_page(AuditPage(result, index, lambda paths: _thumbnails(index, paths), command), target)
+
+
+def _thumbnails(index: DatasetIndex, paths: Sequence[str]) -> dict[str, bytes]:
+    """Small JPEGs of those photos that can be read."""
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        made = pool.map(lambda path: _thumbnail(index.root, path), paths)
+        return {path: data for path, data in zip(paths, made, strict=True) if data}
+
+
+def _thumbnail(root: Path, path: str) -> bytes:
+    from sortograph.reporting.audit_page import jpeg_thumbnail
+
+    try:
+        pixels = decode(read_photo(root, path), at_least=(_THUMBNAIL, _THUMBNAIL))
+    except PhotoError:
+        return b""
+    image = Image.fromarray(pixels)
+    image.thumbnail((_THUMBNAIL, _THUMBNAIL))
+    return jpeg_thumbnail(np.asarray(image))
+
+
+def _next(photos: Path, plan: Path | None) -> str:
+    return f"sortograph quarantine apply {plan}" if plan else f"sortograph audit {photos} --fix plan.json"

@@ -1,0 +1,114 @@
+"""`audit`: what is wrong with a folder of photos."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sortograph.cli import data, draw, options, streams, tables, words
+from sortograph.errors import UsageError, counted
+from sortograph.records import Said
+
+if TYPE_CHECKING:
+    from sortograph.api.auditing import Audited
+    from sortograph.records import Finding
+
+_NAMED = 3
+_GRAVE, _LOOK = 0.7, 0.4
+_NOT_WRITTEN = "no page is written: this folder is among the photos (--page FILE.html writes elsewhere)"
+Model = Annotated[Path | None, typer.Option("--model", metavar="RUN|FILE", help=words.AUDIT_MODEL)]
+Page = Annotated[Path | None, typer.Option("--page", metavar="FILE.html", help=words.AUDIT_PAGE)]
+NoPage = Annotated[bool, typer.Option("--no-page", help="Write no page.")]
+Fix = Annotated[Path | None, typer.Option("--fix", metavar="PLAN.json", help=words.AUDIT_FIX)]
+Quick = Annotated[bool, typer.Option("--quick", help=words.AUDIT_QUICK)]
+
+
+def audit(
+    photos: options.Photos,
+    recipe: options.Recipe = None,
+    overrides: options.Set = None,
+    classes: options.Classes = None,
+    group_from: options.GroupFrom = None,
+    follow_links: options.FollowLinks = False,
+    model: Model = None,
+    quick: Quick = False,
+    page: Page = None,
+    no_page: NoPage = False,
+    fix: Fix = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+    _debug: options.Debug = False,
+) -> int:
+    """Look for what would spoil a classifier. Duplicates, leaks, wrong labels, broken photos; changes nothing."""
+    from sortograph import api
+
+    place = _page(photos, page, no_page)
+    given: dict[str, Any] = {} if recipe is None else {"recipe": recipe}
+    with draw.progress(quiet=quiet) as progress:
+        found = api.audit(
+            photos,
+            overrides=[*(overrides or ()), *options.of_data(group_from, follow_links)],
+            classes=options.listed(classes),
+            model=model,
+            quick=quick,
+            page=place,
+            fix=fix,
+            progress=progress,
+            **given,
+        )
+        if place is None and not no_page:
+            progress(Said(_NOT_WRITTEN))
+    if json:
+        streams.out_json(found.to_json())
+    else:
+        _show(found, photos, verbose)
+    return 0
+
+
+def _page(photos: Path, page: Path | None, no_page: bool) -> Path | None:
+    if no_page:
+        if page is not None:
+            raise UsageError("--page and --no-page together", fix="sortograph audit --help")
+        return None
+    return data.beside(photos, "audit.html") if page is None else page
+
+
+def _show(found: Audited, photos: Path, verbose: bool) -> None:
+    index, result = found.index, found.result
+    streams.out(
+        f"{counted(len(index), 'photo')} of {len(index.classes)} classes, "
+        f"{len(index.rejected)} unreadable, {index.ignored} other files ignored"
+    )
+    for finding in result.findings:
+        streams.out()
+        _show_finding(finding, verbose)
+    streams.out()
+    if not result.findings:
+        streams.out("nothing is wrong that the checks can see")
+    streams.out(streams.safe(f"checked: {', '.join(result.ran)}"))
+    for check, reason in result.skipped.items():
+        streams.out(streams.safe(f"not checked: {check} ({reason})"))
+    places = [("page", found.page), ("plan", found.plan)]
+    tables.facts([*((name, str(place)) for name, place in places if place), ("next", _next(found, photos))])
+
+
+def _show_finding(finding: Finding, verbose: bool) -> None:
+    grade = "grave" if finding.severity >= _GRAVE else "look" if finding.severity >= _LOOK else "note"
+    streams.out(streams.safe(f"{grade:<5} {finding.check}: {finding.message}"))
+    streams.out(streams.safe(f"      {finding.remedy}"))
+    shown = finding.photos if verbose else finding.photos[:_NAMED]
+    for path in shown:
+        streams.out(streams.safe(f"        {path}"))
+    if more := len(finding.photos) - len(shown):
+        streams.out(f"        and {more} more")
+
+
+def _next(found: Audited, photos: Path) -> str:
+    if found.plan is not None:
+        return tables.command(words.PROGRAM, "quarantine", "apply", found.plan)
+    if any(finding.set_aside for finding in found.result.findings):
+        return tables.command(words.PROGRAM, "audit", photos, "--fix", "plan.json")
+    return tables.command(words.PROGRAM, "train", photos)

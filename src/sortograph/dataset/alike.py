@@ -1,0 +1,127 @@
+"""Do two photos show the same picture? Laid on each other, and compared pixel by pixel.
+
+Of two photos that may be mirrored, cropped, re-encoded or resized copies, the first is shifted and stretched
+until it lies on the second, by the inverse additive scheme of Lucas and Kanade, "An iterative image
+registration technique", IJCAI 1981, 674–679, from coarse to fine; then both are compared where they overlap.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Reals = NDArray[np.float32]
+
+SIDE = 96
+_LEVELS = ((4, 4), (2, 4))  # (pixels of a side averaged into one, steps) from coarse to fine
+_STRETCH = 0.15  # by how much a side may shrink or grow
+_LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
+_TINY = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Likeness:
+    """Of n pairs, float32 (n,) each.
+
+    whole    correlation of the luma where the photos overlap, −1–1
+    detail   correlation of its fine detail: what is left when each pixel's neighbourhood is taken away
+    overlap  the part of the second photo that the first one covers, 0–1
+    contrast  standard deviation of the fainter detail of both, in grey levels
+    """
+
+    whole: Reals
+    detail: Reals
+    overlap: Reals
+    contrast: Reals
+
+
+def likeness(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> Likeness:
+    """Compare photos pair by pair: uint8 (n, 96, 96, 3) each, mirrored already where they are."""
+    a, b = (photos.astype(np.float32) @ _LUMA for photos in (first, second))
+    place = np.tile(np.array([0, 1, 0, 1], dtype=np.float32), (len(a), 1))
+    for block, steps in _LEVELS:
+        small = [_averaged(luma, block) for luma in (a, b)]
+        for _ in range(steps):
+            place = _step(*small, place)
+    return _compared(a, b, place)
+
+
+def _averaged(luma: Reals, block: int) -> Reals:
+    n, side = len(luma), SIDE // block
+    means: Reals = luma.reshape(n, side, block, side, block).mean(axis=(2, 4))
+    return means
+
+
+def _step(a: Reals, b: Reals, place: Reals) -> Reals:
+    """One Gauss–Newton step of (top, height, left, width), float32 (n, 4), in sides of the first photo."""
+    side = a.shape[1]
+    moved, inside = _moved(a, place)
+    moved, target = _standard(moved, inside), _standard(b, inside)
+    down, right = np.gradient((moved + target) * (side / 2), axis=(1, 2))
+    along = _centres(side)
+    slopes = np.stack([down, down * along[:, None], right, right * along], axis=1)
+    slopes = (slopes * inside[:, None]).reshape(len(a), 4, -1)
+    gaps = ((target - moved) * inside).reshape(len(a), -1, 1)
+    normal = slopes @ slopes.transpose(0, 2, 1)
+    ridge = normal.trace(axis1=1, axis2=2) * 1e-4 + _TINY
+    normal += ridge[:, None, None] * np.eye(4, dtype=np.float32)
+    change = np.linalg.solve(normal, slopes @ gaps)[:, :, 0]
+    return _limited(place + np.clip(change, -0.05, 0.05))
+
+
+def _limited(place: Reals) -> Reals:
+    sizes = np.clip(place[:, 1::2], 1 - _STRETCH, 1 + _STRETCH)
+    starts = np.clip(place[:, 0::2], -_STRETCH, _STRETCH)
+    return np.stack([starts, sizes], axis=2).reshape(-1, 4)
+
+
+def _centres(side: int) -> Reals:
+    return ((np.arange(side) + 0.5) / side).astype(np.float32)
+
+
+def _moved(a: Reals, place: Reals) -> tuple[Reals, Reals]:
+    """The part of each first photo at `place`, and 1 where it has pixels, 0 where it has none."""
+    rows, held_down = _sampling(place[:, 0], place[:, 1], a.shape[1])
+    columns, held_right = _sampling(place[:, 2], place[:, 3], a.shape[1])
+    return rows @ a @ columns.transpose(0, 2, 1), held_down[:, :, None] * held_right[:, None, :]
+
+
+def _sampling(start: Reals, size: Reals, side: int) -> tuple[Reals, Reals]:
+    """Matrices (n, side, side) that interpolate linearly along a line, and which results lie on it."""
+    points = (start[:, None] + size[:, None] * _centres(side)) * side - 0.5
+    inside = ((points >= -0.5) & (points <= side - 0.5)).astype(np.float32)
+    points = np.clip(points, 0, side - 1)
+    return np.maximum(0, 1 - np.abs(points[:, :, None] - np.arange(side, dtype=np.float32))), inside
+
+
+def _standard(luma: Reals, inside: Reals) -> Reals:
+    """Mean 0 and standard deviation 1 over what is inside; 0 outside."""
+    count = inside.sum(axis=(1, 2), keepdims=True) + _TINY
+    centred = (luma - (luma * inside).sum(axis=(1, 2), keepdims=True) / count) * inside
+    spread = np.sqrt(np.square(centred).sum(axis=(1, 2), keepdims=True) / count)
+    return np.asarray(centred / (spread + _TINY), dtype=np.float32)
+
+
+def _compared(a: Reals, b: Reals, place: Reals) -> Likeness:
+    moved, inside = _moved(a, place)
+    inner = inside[:, 1:-1, 1:-1] * inside[:, :-2, :-2] * inside[:, 2:, 2:]
+    fine = [_detail(luma) for luma in (moved, b)]
+    return Likeness(
+        whole=_correlation(moved, b, inside),
+        detail=_correlation(*fine, inner),
+        overlap=inside.mean(axis=(1, 2)),
+        contrast=np.minimum(*(np.sqrt((np.square(x) * inner).mean(axis=(1, 2))) for x in fine)),
+    )
+
+
+def _correlation(a: Reals, b: Reals, inside: Reals) -> Reals:
+    product = _standard(a, inside) * _standard(b, inside)
+    return np.asarray(product.sum(axis=(1, 2)) / (inside.sum(axis=(1, 2)) + _TINY), dtype=np.float32)
+
+
+def _detail(luma: Reals) -> Reals:
+    """Each inner pixel less the mean of the 3×3 around it: (n, side − 2, side − 2)."""
+    rows = luma[:, :-2] + luma[:, 1:-1] + luma[:, 2:]
+    return luma[:, 1:-1, 1:-1] - (rows[:, :, :-2] + rows[:, :, 1:-1] + rows[:, :, 2:]) / 9

@@ -1,0 +1,223 @@
+"""Photos whose fingerprints are near: candidates for twins, found without comparing all with all.
+
+A fingerprint holds the longest waves of a photo. Waves of a crop follow from those of the whole by a matrix,
+so that every photo is looked up as it is and as nine crops of itself, without its pixels. Mirroring changes
+the signs of waves that are odd from side to side; squares of a grid over waves that are even, and the size of
+one that is odd, are the same for both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sortograph.records import Progress, Step, silent
+from sortograph.records.looks import UNIT, WAVES
+
+Ints = NDArray[np.int64]
+Reals = NDArray[np.float32]
+
+RADIUS = 0.35  # between the weighted waves of two photos, each of norm 1
+NEAREST = 8  # candidates that a photo may have by itself; others may have it among theirs
+KEPT = 0.94  # of the width and of the height, in a crop that is looked up
+_USED = 6  # waves a side that are compared
+# (row, column) of the waves that make the grid, and by how much those of twins may differ.
+_AXES = (
+    ((1, 0), 0.03),
+    ((2, 0), 0.06),
+    ((0, 2), 0.045),
+    ((1, 2), 0.045),
+    ((2, 2), 0.055),
+    ((3, 0), 0.09),
+)
+_SORTED, _REACH, _STEPS = (0, 1), 0.03, 1 << 12  # orders the photos of one square
+_QUERIES = 1024  # looked up together
+_CROWD = 128  # photos of one square that one look-up reads: the nearest by `_SORTED`
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """n pairs of rows, int64 (n,), first < second, in ascending order; mirrored, bool (n,)."""
+
+    first: Ints
+    second: Ints
+    mirrored: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+
+def near_pairs(fingerprints: NDArray[np.int16], progress: Progress = silent) -> Pairs:
+    """Pairs of photos that may be twins; fingerprints are int16 (N, 64) as looks have them.
+
+    Found is every pair of which one lies within `RADIUS` of the other or of a crop of it, mirrored or not, and
+    within the tolerances of the grid, as long as fewer than `_CROWD` photos share a square; of crowds only
+    the nearest by one wave are read. A photo gives its `NEAREST` such pairs. Photos of one colour give none.
+    Time grows like n log n for photos that differ, and is bounded by `_CROWD` for those that do not.
+    """
+    rows = np.flatnonzero(np.square(fingerprints.astype(np.float64)).sum(axis=1) > (UNIT / 2) ** 2)
+    squares = _Squares.of(_vectors(fingerprints[rows], _WHOLE))
+    found: list[tuple[Ints, Ints, NDArray[np.float32]]] = []
+    for start in range(0, len(rows), _QUERIES):
+        asked = squares.order[start : start + _QUERIES]
+        found.append(_nearest(asked, fingerprints[rows[asked]], squares))
+        progress(Step("comparing fingerprints", min(start + _QUERIES, len(rows)), len(rows)))
+    return _joined(rows, found)
+
+
+def _nearest(
+    asked: Ints, fingerprints: NDArray[np.int16], squares: _Squares
+) -> tuple[Ints, Ints, NDArray[np.float32]]:
+    """(query, neighbour, signed likeness) of the nearest neighbours of the photos that are `asked`."""
+    parts = []
+    for view in _VIEWS:
+        query, other, likeness = squares.around(_vectors(fingerprints, view))
+        distinct = asked[query] != other
+        parts.append((query[distinct], other[distinct], likeness[distinct]))
+    query, other, likeness = (np.concatenate(column) for column in zip(*parts, strict=True))
+    order = np.lexsort((-np.abs(likeness), other, query))
+    query, other, likeness = query[order], other[order], likeness[order]
+    best = _starts(query, other)
+    query, other, likeness = query[best], other[best], likeness[best]
+    order = np.lexsort((other, -np.abs(likeness), query))
+    place = np.arange(len(order)) - np.searchsorted(query[order], query[order])
+    order = order[place < NEAREST]
+    return asked[query[order]], other[order], likeness[order]
+
+
+def _starts(*columns: Ints) -> NDArray[np.bool_]:
+    """Whether a line differs from the one before, for sorted columns (n,)."""
+    fresh = np.ones(len(columns[0]), dtype=np.bool_)
+    fresh[1:] = np.any([column[1:] != column[:-1] for column in columns], axis=0)
+    return fresh
+
+
+def _joined(rows: Ints, found: list[tuple[Ints, Ints, NDArray[np.float32]]]) -> Pairs:
+    """Each pair once, mirrored or not as where it is most alike."""
+    if not found:
+        nothing = np.zeros(0, dtype=np.int64)
+        return Pairs(nothing, nothing, np.zeros(0, dtype=np.bool_))
+    query, other, likeness = (np.concatenate(column) for column in zip(*found, strict=True))
+    query, other = rows[query], rows[other]
+    first, second = np.minimum(query, other), np.maximum(query, other)
+    order = np.lexsort((likeness, -np.abs(likeness), second, first))
+    first, second, likeness = first[order], second[order], likeness[order]
+    once = _starts(first, second)
+    return Pairs(first[once], second[once], likeness[once] < 0)
+
+
+def _crop(start: float, kept: float) -> NDArray[np.float64]:
+    """(WAVES, WAVES): waves of a line → waves of its part from `start` on that is `kept` of its length."""
+    places = (np.arange(512) + 0.5) / 512
+    waves = np.arange(WAVES)[:, None]
+    scale = np.where(waves == 0, 1, np.sqrt(2))
+    part = scale * np.cos(np.pi * waves * places)
+    whole = scale * np.cos(np.pi * waves * (start + kept * places))
+    matrix: NDArray[np.float64] = part @ whole.T / 512
+    return matrix
+
+
+View = tuple[NDArray[np.float64], NDArray[np.float64]]
+_WHOLE: View = (np.eye(WAVES), np.eye(WAVES))
+_CUTS = [_crop(start, KEPT) for start in (0, (1 - KEPT) / 2, 1 - KEPT)]
+_VIEWS: tuple[View, ...] = (_WHOLE, *product(_CUTS, _CUTS))
+_ROW, _COLUMN = (axis.ravel()[1:] for axis in np.indices((_USED, _USED)))
+_ODD = _COLUMN % 2 == 1
+# Photos have strong long waves whatever they show; this gives the shorter ones, which tell them apart, a say.
+_WEIGHTS = np.hypot(_ROW, _COLUMN)
+
+
+def _place(wave: tuple[int, int]) -> int:
+    return wave[0] * _USED + wave[1] - 1
+
+
+def _vectors(fingerprints: NDArray[np.int16], view: View) -> Reals:
+    """Weighted waves of a view of each photo, float32 (N, 35), of norm 1."""
+    waves = fingerprints.reshape(-1, WAVES, WAVES).astype(np.float64)
+    waves = (view[0] @ waves @ view[1].T)[:, _ROW, _COLUMN] * _WEIGHTS
+    norms = np.sqrt(np.square(waves).sum(axis=1, keepdims=True))
+    return np.asarray(waves / np.maximum(norms, 1e-9), dtype=np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class _Squares:
+    """Photos ordered by their square of the grid, and in it by one more wave.
+
+    order    int64 (N,): rows of `vectors`
+    keys     int64 (N,): square · `_STEPS` + wave, ascending
+    vectors  float32 (N, 35), in the order of rows
+    axes     float32 (N, 6): the waves of the grid, in the order of `keys`
+    """
+
+    order: Ints
+    keys: Ints
+    vectors: Reals
+    axes: Reals
+
+    @classmethod
+    def of(cls, vectors: Reals) -> _Squares:
+        axes = vectors[:, _PLACES]
+        keys = np.floor(axes / _WIDTHS).astype(np.int64) @ _STRIDES * _STEPS + _level(vectors)
+        order = np.lexsort((np.arange(len(keys)), keys))
+        return cls(order, keys[order], vectors, axes[order])
+
+    def around(self, queries: Reals) -> tuple[Ints, Ints, NDArray[np.float32]]:
+        """(query, row, signed likeness) of all photos near the queries, float32 (n, 35).
+
+        The likeness is the cosine, below 0 where the row is like the mirrored query.
+        """
+        query, place = self._crowds(queries)
+        near = np.ones(len(query), dtype=np.bool_)
+        for axis, (_, tolerance) in enumerate(_AXES):
+            gap = queries[query, _PLACES[axis]] - self.axes[place, axis]
+            near = np.abs(gap) <= tolerance
+            query, place = query[near], place[near]
+        row = self.order[place]
+        products = queries[query] * self.vectors[row]
+        odd = products[:, _ODD].sum(axis=1)
+        likeness = products[:, ~_ODD].sum(axis=1) + np.abs(odd)
+        near = likeness >= 1 - RADIUS**2 / 2
+        return query[near], row[near], np.where(odd < 0, -likeness, likeness)[near]
+
+    def _crowds(self, queries: Reals) -> tuple[Ints, Ints]:
+        """(query, place in the order) of what lies in the squares that the tolerances reach."""
+        corner = np.floor((queries[:, _PLACES] - _WIDTHS / 2) / _WIDTHS).astype(np.int64) @ _STRIDES
+        squares = ((corner[:, None] + _CORNERS) * _STEPS).ravel()
+        level = np.repeat(_level(queries), len(_CORNERS))
+        reach = int(np.ceil(_REACH * _STEPS))
+        sort = np.argsort(squares)  # needles in order find their places several times as fast
+        squares, level = squares[sort], level[sort]
+        low = np.searchsorted(self.keys, squares + np.maximum(level - reach, 0))
+        high = np.searchsorted(self.keys, squares + np.minimum(level + reach, _STEPS - 1), side="right")
+        low, high = self._thinned(low, high, squares + level)
+        counts = high - low
+        query = np.repeat(sort // len(_CORNERS), counts)
+        steps = np.arange(len(query)) - np.repeat(np.cumsum(counts) - counts, counts)
+        return query, np.repeat(low, counts) + steps
+
+    def _thinned(self, low: Ints, high: Ints, keys: Ints) -> tuple[Ints, Ints]:
+        """Ranges cut down to `_CROWD` photos around their keys."""
+        many = np.flatnonzero(high - low > _CROWD)
+        middle = np.searchsorted(self.keys, keys[many])
+        low, high = low.copy(), high.copy()
+        low[many] = np.clip(middle - _CROWD // 2, low[many], high[many] - _CROWD)
+        high[many] = low[many] + _CROWD
+        return low, high
+
+
+_PLACES = np.array([_place(wave) for wave, _ in _AXES])
+# Two squares a side hold whatever lies within the tolerance.
+_WIDTHS = np.array([2 * tolerance for _, tolerance in _AXES], dtype=np.float32)
+_SPANS = 2 * np.ceil(1 / _WIDTHS).astype(np.int64) + 4
+_STRIDES = np.concatenate([[1], np.cumprod(_SPANS[:-1])])
+_CORNERS = np.array(list(product((0, 1), repeat=len(_AXES)))) @ _STRIDES
+
+
+def _level(vectors: Reals) -> Ints:
+    """The wave that orders photos of one square, int64 (N,) in 0 … `_STEPS` − 1, the same when mirrored."""
+    size = np.abs(vectors[:, _place(_SORTED)])
+    return np.minimum(size * _STEPS, _STEPS - 1).astype(np.int64)

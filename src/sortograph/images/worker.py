@@ -1,0 +1,219 @@
+"""A process that reads photos for `images.crew`: no photo can take the program down or hold it up.
+
+What both ends say to each other: a length (4 bytes, little endian), then as many bytes; no pickle. A request
+is JSON: a job, and the photos to read. Every photo has its reply, by `Job.answer`, for `Job.unpack`.
+The process ends when its standard input does, so that it never outlives the one that started it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import struct
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from queue import SimpleQueue
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sortograph.errors import PhotoError
+from sortograph.images.decode import Opened, measure, open_photo, shrunk_size
+from sortograph.images.inspect import facts_of, hash_of, read_photo
+from sortograph.images.look import CANONICAL
+from sortograph.images.preprocess import resize
+from sortograph.records import PhotoFacts, PreprocessSpec
+from sortograph.records.looks import LOOK
+
+Pixels = NDArray[np.uint8]
+READY = b"sortograph"
+_LENGTH = struct.Struct("<I")
+_FACTS = struct.Struct("<B32sII")  # a kind, content hash, width, height
+_REFUSED, _SEEN, _UNSEEN = b"\0", 1, 2
+_JPEG = b"\xff\xd8"
+_TOO_LARGE = "too large to decode in memory"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What came of one photo.
+
+    facts   None when it was refused; without a look when none was asked for
+    reason  why it was refused, else ""
+    pixels  uint8 (h, w, 3), one for each size that was asked for; () when it was refused
+    """
+
+    facts: PhotoFacts | None
+    reason: str
+    pixels: tuple[Pixels, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What to do with every photo of one reading. `sizes` are specs with factors, as `resize` takes."""
+
+    root: Path
+    sizes: tuple[tuple[PreprocessSpec, float], ...] = ()
+    look: bool = True
+
+    def to_text(self) -> str:
+        sizes = [(spec.to_json(), factor) for spec, factor in self.sizes]
+        return json.dumps({"root": str(self.root), "sizes": sizes, "look": self.look})
+
+    @classmethod
+    def from_text(cls, text: str) -> Job:
+        given = json.loads(text)
+        sizes = tuple((PreprocessSpec.from_json(spec), factor) for spec, factor in given["sizes"])
+        return cls(Path(given["root"]), sizes, given["look"])
+
+    def shapes(self) -> list[tuple[int, int, int]]:
+        return [(*scaled(spec, factor), 3) for spec, factor in self.sizes]
+
+    def bytes_each(self) -> int:
+        """Of the pixels that every photo gives."""
+        return sum(height * width * depth for height, width, depth in self.shapes())
+
+    def answer(self, path: str) -> bytes:
+        """Read one photo: its facts and pixels, or the reason why there are none, as bytes."""
+        try:
+            return b"".join(self._parts(read_photo(self.root, path)))
+        except PhotoError as error:
+            reason = error.what
+        except MemoryError:
+            reason = _TOO_LARGE
+        return _REFUSED + reason.encode("utf-8", "backslashreplace")
+
+    def _parts(self, data: bytes) -> Iterator[bytes]:
+        targets = [scaled(spec, factor) for spec, factor in self.sizes]
+        pictures = _Pictures(data, [*targets, CANONICAL] if self.look or not targets else targets)
+        if self.look:
+            facts = facts_of(data, pictures.at(CANONICAL))
+        else:
+            facts = PhotoFacts(hash_of(data), *measure(data))
+            pictures.at(targets[0] if targets else CANONICAL)
+        look = b"" if facts.look is None else facts.look.tobytes()
+        kind = _SEEN if look else _UNSEEN
+        yield _FACTS.pack(kind, bytes.fromhex(facts.sha256), facts.width, facts.height) + look
+        for (spec, factor), target in zip(self.sizes, targets, strict=True):
+            yield resize(pictures.at(target).pixels, spec, factor).tobytes()
+
+    def unpack(self, reply: bytes) -> Reading:
+        if reply.startswith(_REFUSED):
+            return Reading(None, reply[1:].decode("utf-8"), ())
+        kind, content, width, height = _FACTS.unpack_from(reply)
+        place, look = _FACTS.size, None
+        if kind == _SEEN:
+            # Copied: a view would keep the pixels in memory for as long as the facts.
+            look = np.frombuffer(reply, LOOK, 1, place).reshape(()).copy()
+            place += LOOK.itemsize
+        pixels = []
+        for shape in self.shapes():
+            size = shape[0] * shape[1] * 3
+            pixels.append(np.frombuffer(reply, np.uint8, size, place).reshape(shape))
+            place += size
+        return Reading(PhotoFacts(content.hex(), width, height, look), "", tuple(pixels))
+
+
+class _Pictures:
+    """What one photo looks like when it is decoded for several sizes: each picture is decoded once."""
+
+    def __init__(self, data: bytes, targets: Sequence[tuple[int, int]]) -> None:
+        self._data, self._held = data, dict[tuple[int, int] | None, Opened]()
+        # Only JPEGs are shrunk while they are decoded.
+        self._differ = len(set(targets)) > 1 and data.startswith(_JPEG)
+
+    def at(self, target: tuple[int, int]) -> Opened:
+        key = shrunk_size(self._data, target) if self._differ else None
+        if key not in self._held:
+            self._held[key] = open_photo(self._data, at_least=target)
+        return self._held[key]
+
+
+def scaled(spec: PreprocessSpec, factor: float) -> tuple[int, int]:
+    """Height and width of the pixels that `resize` gives."""
+    height, width = spec.size
+    return round(height * factor), round(width * factor)
+
+
+def request(job: Job, paths: Sequence[str]) -> bytes:
+    """Names may hold anything: JSON escapes what is no UTF-8."""
+    return framed(json.dumps([_packed(job), paths]).encode("ascii"))
+
+
+def framed(body: bytes) -> bytes:
+    return _LENGTH.pack(len(body)) + body
+
+
+def receive(pipe: BinaryIO) -> bytes | None:
+    """The next body; None when the other end is gone."""
+    head = pipe.read(_LENGTH.size)
+    if len(head) < _LENGTH.size:
+        return None
+    (length,) = _LENGTH.unpack(head)
+    body = pipe.read(length)
+    return body if len(body) == length else None
+
+
+def main(memory: int) -> None:
+    """Answer requests until standard input ends.
+
+    memory: bytes that decoding may take above what the process has taken to start
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that started this one decides
+    requests, replies = _own_pipes()
+    _limit(memory)
+    waiting: SimpleQueue[bytes] = SimpleQueue()
+    threading.Thread(target=_listen, args=(requests, waiting), daemon=True).start()
+    with contextlib.suppress(OSError):  # nobody is left to read what is written
+        _write(replies, READY)
+        while True:
+            job, paths = json.loads(waiting.get())
+            for path in paths:
+                _write(replies, _unpacked(job).answer(path))
+
+
+# The same for all photos of one reading.
+_packed, _unpacked = lru_cache(maxsize=4)(Job.to_text), lru_cache(maxsize=4)(Job.from_text)
+
+
+def _own_pipes() -> tuple[BinaryIO, BinaryIO]:
+    """Standard input and output under other numbers: what libraries print goes nowhere."""
+    requests, replies = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    null = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1, 2):
+        os.dup2(null, stream)
+    os.close(null)
+    return requests, replies
+
+
+def _listen(pipe: BinaryIO, waiting: SimpleQueue[bytes]) -> None:
+    """Takes requests at once, so that the other end never waits while it writes one."""
+    while (body := receive(pipe)) is not None:
+        waiting.put(body)
+    os._exit(0)
+
+
+def _write(pipe: BinaryIO, body: bytes) -> None:
+    pipe.write(framed(body))
+    pipe.flush()
+
+
+def _limit(memory: int) -> None:
+    """Limits the address space where the system can, which is Linux; and writes no core files."""
+    try:
+        import resource
+
+        taken = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
+    except (ImportError, OSError):
+        return
+    for what, most in ((resource.RLIMIT_AS, taken + memory), (resource.RLIMIT_CORE, 0)):
+        soft, hard = resource.getrlimit(what)
+        lower = most if soft == resource.RLIM_INFINITY else min(most, soft)
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(what, (lower, hard))

@@ -1,0 +1,120 @@
+"""A journal: JSON lines that are only ever appended, so that work survives being killed at any moment.
+
+What is about to be done is written, and flushed to the disk, before it is done.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from sortograph.errors import DataError
+from sortograph.files import storage_errors
+
+Line = dict[str, Any]
+
+
+class Journal:
+    """Appends lines to a file, which is made where there is none. Raises StorageError.
+
+    The writer must be alone: see `alone`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with storage_errors(path):
+            whole = len(_whole(path))
+            self._file = path.open("ab", buffering=0)  # a buffer would write again what has failed
+            self._file.truncate(whole)  # a line that was cut short when its writer was killed
+
+    def write(self, line: Mapping[str, Any], *, durable: bool = False) -> None:
+        """Append one line; durable: return only when it is on the disk. Raises StorageError."""
+        text = json.dumps(line, ensure_ascii=False) + "\n"
+        rest = text.encode("utf-8", "backslashreplace")  # as files.write_json has it
+        with storage_errors(self._path):
+            while rest:
+                rest = rest[self._file.write(rest) :]
+            if durable:
+                os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def read_journal(path: Path) -> list[Line]:
+    """All whole lines; none where there is no such file. Raises DataError when it is damaged."""
+    try:
+        lines = [json.loads(line) for line in _whole(path).splitlines()]
+    except OSError as error:
+        raise _unreadable(path, error.strerror or str(error)) from None
+    except (ValueError, RecursionError) as error:
+        raise _unreadable(path, str(error)) from None
+    if not all(isinstance(line, dict) for line in lines):
+        raise _unreadable(path, "a line is no JSON object")
+    return lines
+
+
+def sync_folder(folder: Path) -> None:
+    """Makes names in a folder durable, where the system has a call for it: Windows has none."""
+    if os.name != "posix":
+        return
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+@contextlib.contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Hold `path`.lock for this process, without waiting for others.
+
+    Raises DataError while another process holds it, StorageError where it cannot be written.
+    """
+    from filelock import FileLock, Timeout
+
+    place = path.with_name(f"{path.name}.lock")
+    held = FileLock(place)
+    with storage_errors(place):
+        try:
+            held.acquire(blocking=False)
+        except Timeout:
+            raise DataError(
+                "another process is at work on it", where=str(path), fix="wait for that to end"
+            ) from None
+    try:
+        yield
+    finally:
+        # Before the release: afterwards it could be another's. Windows removes no open file, hence twice.
+        _remove(place)
+        held.release()
+        if os.name == "nt":
+            _remove(place)
+
+
+def _remove(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        path.unlink()
+
+
+def _whole(path: Path) -> bytes:
+    """The content up to its last line end."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return b""
+    return content[: content.rfind(b"\n") + 1]
+
+
+def _unreadable(path: Path, reason: str) -> DataError:
+    return DataError(
+        f"the journal cannot be read ({reason.splitlines()[0][:120]})",
+        where=str(path),
+        expected="the file as sortograph wrote it, a JSON object a line",
+        fix="repair it, or restore it from a backup: it tells where each photo came from",
+    )

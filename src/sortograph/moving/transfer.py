@@ -1,0 +1,216 @@
+"""One file from one place to another: never over a file that is there, never losing its content.
+
+On one disk a second name is linked and then the first one removed: unlike `rename`, which on POSIX replaces
+a file that is there without a word, linking refuses to, in one step that nobody comes between. Killed in
+between, the file has both names, and `settle` finishes it. Where a file system has no hard links (FAT, exFAT)
+the place is looked at right before the rename: a file that another program makes in those microseconds would
+be lost. Windows renames in one step and refuses to replace.
+
+To another disk the content is copied under a name of our own, flushed, read again and compared, and renamed
+in the same way; only then the source goes. Time of change and permissions go with it; on macOS tags and on
+Windows access lists do not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import shutil
+import stat
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+from sortograph.errors import PhotoError
+from sortograph.moving.journal import sync_folder
+
+# What systems answer where hard links are not possible, or no more of them.
+_NO_LINKS = frozenset((errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK))
+_LINKS = frozenset((0xA000000C, 0xA0000003))  # reparse tags of Windows: symbolic link, junction
+_LONGEST = 255  # bytes or characters of a name, on all common file systems
+_LONGEST_SUFFIX = 20
+_CHUNK = 1 << 20
+
+
+def fingerprint(path: Path) -> tuple[str, int]:
+    """sha256 and size of a file. Raises PhotoError when it cannot be read."""
+    hashed, size = hashlib.sha256(), 0
+    try:
+        with path.open("rb") as file:
+            while block := file.read(_CHUNK):
+                hashed.update(block)
+                size += len(block)
+    except OSError as error:
+        raise PhotoError(f"cannot be read ({error.strerror or error})") from None
+    return hashed.hexdigest(), size
+
+
+def check_photo(root: Path, path: str) -> None:
+    """Raises PhotoError unless `path` below `root` is a file that is there itself, through no link."""
+    where = root
+    for part in path.split("/"):
+        where = where / part
+        try:
+            facts = where.lstat()
+        except (OSError, ValueError):
+            raise PhotoError("it is gone") from None
+        if _is_link(facts):
+            raise PhotoError("a link" if where == root / path else "it lies behind a link")
+    if not stat.S_ISREG(facts.st_mode):
+        raise PhotoError("not a file")
+
+
+def is_blocked(root: Path, path: str) -> bool:
+    """Whether one of the folders that a file at `path` would lie in is a link, or no folder."""
+    for folder in list((root / path).parents)[: path.count("/")]:
+        with contextlib.suppress(OSError):
+            facts = folder.lstat()
+            if _is_link(facts) or not stat.S_ISDIR(facts.st_mode):
+                return True
+    return False
+
+
+def holds(path: Path, sha256: str) -> bool:
+    """Whether a file, which is no link, has this content."""
+    try:
+        return stat.S_ISREG(path.lstat().st_mode) and fingerprint(path)[0] == sha256
+    except (OSError, PhotoError):
+        return False
+
+
+def is_twice(one: Path, other: Path, sha256: str) -> bool:
+    """Whether both are there and the same: one file with two names, or two with this content."""
+    try:
+        same = os.path.samestat(one.lstat(), other.lstat())
+    except OSError:
+        return False
+    return same or (holds(one, sha256) and holds(other, sha256))
+
+
+def move_new(source: Path, target: Path, sha256: str) -> None:
+    """Move a file with this content to a name that is not taken; the folder of `target` exists.
+
+    Raises FileExistsError when it is taken, OSError when it cannot be done, PhotoError when the content has
+    changed meanwhile. Then the source is as it was, and the target not there.
+    """
+    try:
+        _rename_new(source, target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        _copy_new(source, target, sha256)
+    sync_folder(source.parent)
+
+
+def settle(source: Path, target: Path, sha256: str) -> bool:
+    """Finish a move, in either direction, that was begun and perhaps interrupted. Raises OSError.
+
+    True when `target` alone has the file now; else both places are as they were.
+    """
+    for place in (source, target):
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            _half(place).unlink()
+    if os.path.lexists(source):
+        twice = is_twice(source, target, sha256)
+        if twice:
+            _leave_one(source, target)
+        return twice
+    return holds(target, sha256)
+
+
+def numbered(path: str) -> Iterator[str]:
+    """The path itself, and then others of its folder to use where it is taken; all fit a file system.
+
+    >>> names = numbered("cat/1.png")
+    >>> [next(names) for _ in range(3)]
+    ['cat/1.png', 'cat/1-2.png', 'cat/1-3.png']
+    """
+    yield path
+    folder, slash, name = path.rpartition("/")
+    stem, suffix = os.path.splitext(name)  # noqa: PTH122, Path.suffix has other rules for dots
+    if len(suffix) > _LONGEST_SUFFIX:
+        stem, suffix = name, ""
+    for number in count(2):
+        yield f"{folder}{slash}{_fitted(stem, f'-{number}{suffix}')}"
+
+
+def _fitted(stem: str, tail: str) -> str:
+    while stem and len(os.fsencode(stem + tail)) > _LONGEST:
+        stem = stem[:-1]
+    return stem + tail
+
+
+def _rename_new(source: Path, target: Path) -> None:
+    if os.name == "nt":
+        source.rename(target)
+        return
+    try:
+        target.hardlink_to(source)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        if os.path.lexists(target):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target)) from None
+        source.rename(target)
+        return
+    _leave_one(source, target)
+
+
+def _copy_new(source: Path, target: Path, sha256: str) -> None:
+    if os.path.lexists(target):  # before much is copied; the rename looks again
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
+    half = _half(target)
+    with contextlib.suppress(FileNotFoundError):
+        half.unlink()
+    try:
+        _copy(source, half)
+        if fingerprint(half)[0] != sha256 or fingerprint(source)[0] != sha256:
+            raise PhotoError("it has changed while it was copied")
+        _rename_new(half, target)
+    except (OSError, PhotoError):
+        with contextlib.suppress(OSError):
+            half.unlink()
+        raise
+    _leave_one(source, target)
+
+
+def _leave_one(source: Path, target: Path) -> None:
+    """Both have the content, and now only the target; the source alone where it cannot be removed."""
+    sync_folder(target.parent)
+    try:
+        _remove(source)
+    except FileNotFoundError:  # another program was faster
+        return
+    except OSError:  # a read-only folder
+        target.unlink()
+        raise
+
+
+def _copy(source: Path, half: Path) -> None:
+    with source.open("rb") as old, half.open("xb") as new:
+        shutil.copyfileobj(old, new, _CHUNK)
+        new.flush()
+        os.fsync(new.fileno())
+    shutil.copystat(source, half)
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink()
+    except PermissionError:
+        if os.name != "nt":
+            raise
+        path.chmod(stat.S_IWRITE)  # Windows removes no file that is marked read-only
+        path.unlink()
+
+
+def _half(target: Path) -> Path:
+    """The name of a copy that is under way: always the same, so that it is found again."""
+    name = hashlib.sha256(os.fsencode(target.name)).hexdigest()
+    return target.with_name(f".moving-{name[:24]}")
+
+
+def _is_link(facts: os.stat_result) -> bool:
+    return stat.S_ISLNK(facts.st_mode) or getattr(facts, "st_reparse_tag", 0) in _LINKS

@@ -1,0 +1,194 @@
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+from itertools import islice
+
+import pytest
+
+from sortograph.errors import PhotoError
+from sortograph.moving import transfer
+from sortograph.moving.transfer import move_new, numbered, settle
+
+SHA = hashlib.sha256(b"content").hexdigest()
+
+
+@pytest.fixture
+def ends(tmp_path):
+    source, target = tmp_path / "photos" / "a", tmp_path / "quarantine" / "b"
+    for place in (source, target):
+        place.parent.mkdir()
+    source.write_bytes(b"content")
+    os.utime(source, ns=(10**18, 10**18 + 123_456_700))
+    source.chmod(0o440)
+    return source, target
+
+
+@pytest.fixture(params=["one disk", "two disks", "no links"])
+def way(request, monkeypatch):
+    if request.param == "two disks":
+        request.getfixturevalue("far_away")
+    if request.param == "no links":
+        monkeypatch.setattr(os, "link", refusing(errno.EPERM))
+
+
+def refusing(number):
+    def act(source, *_more, **_options):
+        raise OSError(number, os.strerror(number), str(source))
+
+    return act
+
+
+def test_content_time_and_permissions_go_along(ends, way):
+    source, target = ends
+    before = source.stat()
+    move_new(source, target, SHA)
+    after = target.stat()
+    assert target.read_bytes() == b"content"
+    assert (after.st_mtime_ns, after.st_mode) == (before.st_mtime_ns, before.st_mode)
+    assert [path.name for path in (source.parent.parent).rglob("*") if path.is_file()] == ["b"]
+
+
+def test_what_is_there_is_never_written_over(ends, way):
+    source, target = ends
+    target.write_bytes(b"other")
+    with pytest.raises(FileExistsError):
+        move_new(source, target, SHA)
+    assert (source.read_bytes(), target.read_bytes()) == (b"content", b"other")
+
+
+def test_a_link_in_the_way_is_not_followed(ends, way, tmp_path):
+    source, target = ends
+    try:
+        target.symlink_to(tmp_path / "nowhere")
+    except OSError:
+        pytest.skip("links need rights here")
+    with pytest.raises(FileExistsError):
+        move_new(source, target, SHA)
+    assert target.is_symlink()
+    assert not (tmp_path / "nowhere").exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows renames in one step")
+@pytest.mark.parametrize("disks", [1, 2])
+def test_a_source_that_cannot_be_removed_stays_alone(ends, disks, monkeypatch, request):
+    source, target = ends
+    if disks == 2:
+        request.getfixturevalue("far_away")
+    real = os.unlink
+
+    def unlink(path, **options):
+        if os.fspath(path) == os.fspath(source):
+            raise PermissionError(errno.EACCES, "denied", str(source))
+        real(path, **options)
+
+    monkeypatch.setattr(os, "unlink", unlink)
+    with pytest.raises(PermissionError):
+        move_new(source, target, SHA)
+    assert source.read_bytes() == b"content"
+    assert not any(target.parent.iterdir())
+
+
+@pytest.mark.parametrize("failing", ["copyfileobj", "copystat"])
+def test_a_copy_that_fails_leaves_nothing_behind(ends, far_away, monkeypatch, failing):
+    source, target = ends
+    monkeypatch.setattr(shutil, failing, refusing(errno.ENOSPC))
+    with pytest.raises(OSError, match="space"):
+        move_new(source, target, SHA)
+    assert source.read_bytes() == b"content"
+    assert not any(target.parent.iterdir())
+
+
+def test_a_copy_that_differs_is_not_used(ends, far_away, monkeypatch):
+    source, target = ends
+    monkeypatch.setattr(shutil, "copyfileobj", lambda old, new, _length: new.write(b"contemt"))
+    with pytest.raises(PhotoError, match="while it was copied"):
+        move_new(source, target, SHA)
+    assert source.read_bytes() == b"content"
+    assert not any(target.parent.iterdir())
+
+
+def test_a_source_that_changes_during_the_copy_is_kept(ends, far_away, monkeypatch):
+    source, target = ends
+    real = shutil.copyfileobj
+
+    def copy(old, new, length):
+        real(old, new, length)
+        source.chmod(0o600)
+        source.write_bytes(b"edited!")
+
+    monkeypatch.setattr(shutil, "copyfileobj", copy)
+    with pytest.raises(PhotoError, match="while it was copied"):
+        move_new(source, target, SHA)
+    assert source.read_bytes() == b"edited!"
+    assert not any(target.parent.iterdir())
+
+
+def test_a_file_that_appears_during_the_copy_is_kept(ends, far_away, monkeypatch):
+    source, target = ends
+    real = shutil.copystat
+
+    def copystat(*arguments):
+        real(*arguments)
+        target.write_bytes(b"other")
+
+    monkeypatch.setattr(shutil, "copystat", copystat)
+    with pytest.raises(FileExistsError):
+        move_new(source, target, SHA)
+    assert (source.read_bytes(), target.read_bytes()) == (b"content", b"other")
+    assert [path.name for path in target.parent.iterdir()] == ["b"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows renames in one step")
+def test_a_file_that_another_program_takes_away_meanwhile_is_not_lost(ends, monkeypatch):
+    source, target = ends
+    real = os.link
+
+    def link(*arguments, **options):
+        real(*arguments, **options)
+        source.unlink()
+
+    monkeypatch.setattr(os, "link", link)
+    move_new(source, target, SHA)
+    assert target.read_bytes() == b"content"
+
+
+def test_settling(ends):
+    source, target = ends
+    assert not settle(source, target, SHA)  # not begun
+    assert settle(target, source, SHA)
+    target.write_bytes(b"content")  # copied, and not yet removed
+    assert settle(source, target, SHA)
+    assert not source.exists()
+    assert settle(source, target, SHA)
+    source.write_bytes(b"another")
+    assert not settle(source, target, SHA)
+    assert (source.read_bytes(), target.read_bytes()) == (b"another", b"content")
+
+
+def test_settling_one_file_with_two_names(ends):
+    source, target = ends
+    target.hardlink_to(source)
+    assert settle(target, source, "0" * 64)  # whatever was written into it meanwhile
+    assert not target.exists()
+    assert source.read_bytes() == b"content"
+
+
+def test_settling_removes_half_a_copy(ends):
+    source, target = ends
+    transfer._half(target).write_bytes(b"con")
+    assert not settle(source, target, SHA)
+    assert not any(target.parent.iterdir())
+
+
+@pytest.mark.parametrize(
+    "name", ["가" * 83 + ".png", "a" * 255, "a" * 251 + ".png", "a." + "b" * 250, ".png"]
+)
+def test_numbered_names_fit_and_differ(name):
+    names = list(islice(numbered(f"cat/{name}"), 12))
+    assert len(set(names)) == 12
+    assert names[0] == f"cat/{name}"
+    assert all(len(os.fsencode(each.removeprefix("cat/"))) <= 255 for each in names)
+    assert next(islice(numbered("1.png"), 1, None)) == "1-2.png"
