@@ -18,7 +18,7 @@ def plan(tmp_path):
     for number in range(3):
         (folder / f"{number}.png").write_bytes(bytes([number]))
     wanted = [Aside(f"cat/{number}.png", "blank", "one colour") for number in range(2)]
-    write_plan(tmp_path / "plan.json", make_plan(tmp_path / "photos", wanted))
+    write_plan(make_plan(tmp_path / "photos", wanted), tmp_path / "plan.json")
     return tmp_path / "plan.json"
 
 

@@ -13,7 +13,7 @@ from sortograph.moving import Aside, make_plan, write_plan
 @pytest.fixture
 def plan(tmp_path, photos):
     wanted = [Aside("cat/0.png", "blank", "one colour"), Aside("개/1.png", "tiny", "20×16 pixels")]
-    write_plan(tmp_path / "plan.json", make_plan(photos, wanted))
+    write_plan(make_plan(photos, wanted), tmp_path / "plan.json")
     return tmp_path / "plan.json"
 
 
@@ -100,7 +100,7 @@ def test_a_dry_run_asks_nothing_and_moves_nothing(call, plan, photos, tmp_path):
 
 def test_what_was_left_alone_is_listed(call, tmp_path, photos):
     names = [f"{label}/{number}.png" for label in ("cat", "개") for number in range(8)]
-    write_plan(tmp_path / "p.json", make_plan(photos, [Aside(name, "blank", "") for name in names]))
+    write_plan(make_plan(photos, [Aside(name, "blank", "") for name in names]), tmp_path / "p.json")
     for name in names:
         (photos / name).unlink()
     said = call("quarantine", "apply", "p.json", "--yes")

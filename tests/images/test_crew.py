@@ -192,10 +192,10 @@ def test_time_is_given_to_each_photo(folder: Path, make: Callable[..., Crew]) ->
 
 
 def test_an_idle_worker_is_not_late(folder: Path, make: Callable[..., Crew]) -> None:
-    crew = make(limits=Limits(seconds=0.4), workers=1)
+    crew = make(limits=Limits(seconds=0.5), workers=1, _command=clumsy("time.sleep(0.2)"))
     assert widths(list(crew.read(folder, NAMES[:1]))) == [10]
     before = crew.pids()
-    time.sleep(0.7)
+    time.sleep(0.8)
     assert widths(list(crew.read(folder, NAMES[:1]))) == [10]
     assert crew.pids() == before
 
@@ -267,6 +267,18 @@ def test_a_reading_that_is_abandoned_leaves_the_crew_usable(folder: Path, make: 
         readings.close()  # type: ignore[attr-defined]
     assert widths(list(crew.read(folder, NAMES))) == [10 + number for number in range(40)]
     assert len(crew.pids()) <= 2
+
+
+def test_what_nobody_waits_for_is_not_read(folder: Path, make: Callable[..., Crew], tmp_path: Path) -> None:
+    log = tmp_path / "read"
+    stumble = f"open({str(log)!r}, 'a').write(path + ' '); time.sleep(0.02)"
+    crew = make(workers=1, _command=clumsy(stumble))
+    readings = crew.read(folder, NAMES)
+    next(readings)
+    readings.close()  # type: ignore[attr-defined]
+    list(crew.read(folder, ["39.png"]))
+    # The first request, and the two that the worker had by then; the fourth was still to be sent.
+    assert log.read_text().split() == [*NAMES[:24], "39.png"]
 
 
 def test_two_readings_at_once(folder: Path, make: Callable[..., Crew]) -> None:
@@ -404,7 +416,7 @@ root, names = Path(sys.argv[1]), [f"{number}.png" for number in range(40)]
 
 def run(script: str, folder: Path, cwd: Path) -> subprocess.Popen[str]:
     """A user's script, which has no `__main__` guard, as its own process."""
-    words = [sys.executable, "-W", "error", "-P", "-c", SCRIPT + script, str(folder)]
+    words = [sys.executable, "-W", "error", "-P", "-c", script, str(folder)]
     environment = os.environ | {"PYTHONPATH": str(Path(module.__file__).parents[2])}
     pipe = subprocess.PIPE
     return subprocess.Popen(words, cwd=cwd, env=environment, stdout=pipe, stderr=pipe, text=True)
@@ -416,8 +428,15 @@ def run(script: str, folder: Path, cwd: Path) -> subprocess.Popen[str]:
 def test_a_script_ends_in_silence(folder: Path, tmp_path: Path, last: str) -> None:
     (tmp_path / "numpy.py").write_text("raise SystemExit('not the real one')")
     script = "print(len(list(shared_crew().read(root, names))), len(shared_crew().pids()) > 0)\n"
-    out, err = run(script + last, folder, tmp_path).communicate(timeout=30)
+    out, err = run(SCRIPT + script + last, folder, tmp_path).communicate(timeout=30)
     assert (out, err) == ("40 True\n", "")
+
+
+def test_the_workers_have_ended_when_the_program_does(folder: Path, tmp_path: Path) -> None:
+    first = "import atexit; atexit.register(lambda: print(shared_crew().pids()))"  # the last to be called
+    script = "list(shared_crew().read(root, names)); print(len(shared_crew().pids()) > 0)"
+    out, err = run(first + SCRIPT + script, folder, tmp_path).communicate(timeout=30)
+    assert (out, err) == ("True\n[]\n", "")
 
 
 @linux
@@ -426,16 +445,38 @@ def test_workers_do_not_outlive_a_killed_program(folder: Path, tmp_path: Path) -
         "readings = shared_crew().read(root, names * 9)\nnext(readings)\n"
         "print(*shared_crew().pids(), flush=True)\nimport time; time.sleep(60)\n"
     )
-    with run(script, folder, tmp_path) as program:
+    with run(SCRIPT + script, folder, tmp_path) as program:
         assert program.stdout is not None
         pids = [int(pid) for pid in program.stdout.readline().split()]
         assert pids
         assert all(alive(pid) for pid in pids)
         program.kill()
+    assert all(ends(pid) for pid in pids)
+
+
+@linux
+def test_a_forked_process_does_not_keep_the_workers(folder: Path, tmp_path: Path) -> None:
+    script = (
+        "import os, time, warnings\nwarnings.simplefilter('ignore', DeprecationWarning)  # that threads run\n"
+        "list(shared_crew().read(root, names[:3]))\n"
+        "if (child := os.fork()) == 0: time.sleep(60); os._exit(0)\n"
+        "print(child, *shared_crew().pids(), flush=True)\nos.kill(os.getpid(), 9)\n"
+    )
+    with run(SCRIPT + script, folder, tmp_path) as program:
+        assert program.stdout is not None
+        child, worker = (int(pid) for pid in program.stdout.readline().split())
+        try:
+            assert ends(worker)
+            assert alive(child)
+        finally:
+            os.kill(child, signal.SIGKILL)
+
+
+def ends(pid: int) -> bool:
     end = time.monotonic() + 10
-    while any(alive(pid) for pid in pids) and time.monotonic() < end:
+    while alive(pid) and time.monotonic() < end:
         time.sleep(0.02)
-    assert not any(alive(pid) for pid in pids)
+    return not alive(pid)
 
 
 def alive(pid: int) -> bool:
@@ -454,7 +495,7 @@ def test_a_forked_process_has_workers_of_its_own(folder: Path, tmp_path: Path) -
         "tell()\nif (child := os.fork()) == 0: tell()\n"
         "else: assert os.waitpid(child, 0)[1] == 0; tell()\n"
     )
-    out, err = run(script, folder, tmp_path).communicate(timeout=30)
+    out, err = run(SCRIPT + script, folder, tmp_path).communicate(timeout=30)
     before, forked, after = (line.split() for line in out.splitlines())
     assert err == ""
     assert before[0] == forked[0] == after[0] == "40"

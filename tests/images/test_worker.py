@@ -217,10 +217,9 @@ def test_a_process_limits_its_memory(root: Path, talks: list[Talk]) -> None:
     assert core == "0"
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
 def test_a_lower_limit_that_is_there_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     resource = pytest.importorskip("resource")
-    if not Path("/proc/self/statm").exists():
-        pytest.skip("needs /proc")
     changed: dict[int, tuple[int, int]] = {}
     monkeypatch.setattr(resource, "getrlimit", lambda what: (1000, 2000))
     monkeypatch.setattr(resource, "setrlimit", changed.__setitem__)

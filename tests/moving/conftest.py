@@ -41,7 +41,7 @@ def _fill(root: Path, files: Mapping[str, bytes]) -> None:
 
 def _planned(file: Path, root: Path, names: Iterable[str], to: Path | None = None) -> Path:
     """The plan's file, for all `names`."""
-    write_plan(file, make_plan(root, [Aside(name, "check", "why") for name in names], to))
+    write_plan(make_plan(root, [Aside(name, "check", "why") for name in names], to), file)
     return file
 
 

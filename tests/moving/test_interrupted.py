@@ -154,12 +154,13 @@ def test_a_full_disk(homes, disks, tree, monkeypatch, failing):
     all_back(home, plan, "apply undo", before, tree)
 
 
-@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may write everywhere")
 def test_read_only_folders(homes, tree):
     home, plan = next(homes)
     before, folder = tree(home / "photos"), home / "photos" / "개"
     folder.chmod(0o500)
     try:
+        if os.access(folder, os.W_OK):
+            pytest.skip("this user may write everywhere")
         with pytest.raises(StorageError, match="no permission"):
             moving.apply(plan)
     finally:

@@ -61,17 +61,17 @@ def test_archives_are_never_changed(tmp_path):
 def test_a_plan_comes_back_from_its_file(tmp_path, photos, monkeypatch):
     monkeypatch.chdir(tmp_path)
     made = make_plan(photos, [Aside("개/3.png", "blank", 'all "one" colour,\n ]')])
-    write_plan(tmp_path / "p.json", made)
+    write_plan(made, tmp_path / "p.json")
     assert read_plan(tmp_path / "p.json") == made
     assert made.root == photos.resolve()
 
 
 def test_nothing_is_written_over(tmp_path, photos, plan):
     with pytest.raises(StorageError, match="such a file already"):
-        write_plan(plan, make_plan(photos, []))
+        write_plan(make_plan(photos, []), plan)
     (tmp_path / "new.json.journal.jsonl").touch()
     with pytest.raises(StorageError, match="such a file already"):
-        write_plan(tmp_path / "new.json", make_plan(photos, []))
+        write_plan(make_plan(photos, []), tmp_path / "new.json")
 
 
 @pytest.mark.parametrize("gone", [0, 1, 2])

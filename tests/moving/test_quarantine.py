@@ -84,18 +84,72 @@ def test_a_dry_run_changes_nothing(plan, photos, all_there, aside):
     assert (aside / "4.png").exists()
 
 
-def test_intent_is_on_the_disk_before_the_act(plan, photos, monkeypatch):
-    seen = []
-    real = os.link
+def test_intent_is_on_the_disk_before_the_act(plan, monkeypatch):
+    journal, act = plan.with_name("plan.json.journal.jsonl"), "rename" if os.name == "nt" else "link"
+    real, flushed, seen = {name: getattr(os, name) for name in (act, "fsync")}, [0], []
 
-    def link(source, target, **options):
-        seen.append(read_journal(plan.with_name("plan.json.journal.jsonl"))[-1])
-        real(source, target, **options)
+    def fsync(handle):
+        flushed.append(os.fstat(handle).st_size)
+        real["fsync"](handle)
 
-    monkeypatch.setattr(os, "link", link)
-    monkeypatch.setattr(os, "rename", link) if os.name == "nt" else None
+    def move(source, target, **options):
+        assert flushed[-1] == journal.stat().st_size
+        seen.append(read_journal(journal)[-1])
+        real[act](source, target, **options)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(os, act, move)
     moving.apply(plan)
     assert [(line["act"], line["path"]) for line in seen] == [("moving", name) for name in WANTED]
+
+
+def test_a_copy_at_the_old_place_is_none_of_ours(plan, photos, aside):
+    moving.apply(plan)
+    (photos / "cat" / "1.png").write_bytes(b"one")
+    back = moving.undo(plan)
+    assert [photo.path for photo in back.skipped] == ["cat/1.png"]
+    assert (photos / "cat" / "1.png").read_bytes() == (aside / "cat" / "1.png").read_bytes() == b"one"
+
+
+def test_photos_that_a_person_moved_back_are_back(plan, photos, aside, tree):
+    before = tree(photos)
+    moving.apply(plan)
+    (aside / "cat" / "1.png").rename(photos / "cat" / "1.png")
+    (aside / "4.png").rename(photos / "4.png")
+    assert moving.apply(plan).moved == ("cat/1.png", "4.png")
+    (aside / "cat" / "1.png").rename(photos / "cat" / "1.png")
+    back = moving.undo(plan)
+    assert sorted(back.moved) == ["4.png", "개/3.png"]
+    assert back.skipped == ()
+    assert tree(photos) == before
+
+
+def test_photos_that_are_gone_for_good_are_told(plan, photos, aside):
+    moving.apply(plan)
+    (aside / "4.png").unlink()
+    (photos / "4.png").write_bytes(b"new")
+    back = moving.undo(plan)
+    assert [(photo.path, photo.reason) for photo in back.skipped] == [("4.png", "it is gone from quarantine")]
+
+
+def test_a_file_of_the_same_content_in_quarantine_is_none_of_ours(
+    plan, aside, fill, stopped_at, killed, tree
+):
+    """Whenever it stops, a photo is not taken for the copy that somebody else has."""
+    fill(aside, {"cat/1.png": b"one"})
+    photos = aside.with_name("photos")
+    before, step = tree(photos), 0
+    while True:
+        step += 1
+        try:
+            with stopped_at(step):
+                moving.apply(plan)
+            break
+        except killed:
+            moving.undo(plan)
+            assert tree(photos) == before
+            assert set(tree(aside)) == {"cat", "cat/1.png"}
+    assert (aside / "cat" / "1-2.png").exists()
 
 
 def test_photos_that_changed_are_left_alone(plan, photos, aside):

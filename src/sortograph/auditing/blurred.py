@@ -14,9 +14,9 @@ from sortograph.errors import counted
 from sortograph.records import DatasetIndex, Finding
 
 # Sharpness hangs on the subject: a clear sky has a hundredth of a crowd's. So a photo is held against the
-# median of its class, or of all photos where that is lower. In five real sets no photo has less than 1/75
+# median of its class, or of all photos where that is lower. In five real sets no photo has less than 1/85
 # of it; a Gaussian blur whose standard deviation is 1.6 % of the picture leaves 1/90 to 1/250 of a usual one.
-_SHARE = 1 / 80
+_SHARE = 1 / 100
 _ENOUGH = 20  # photos that make a median
 
 

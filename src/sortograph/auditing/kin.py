@@ -46,9 +46,9 @@ def families(index: DatasetIndex) -> Rows:
 def joined(*columns: Rows) -> Rows:
     """Connected components, int64 (N,): rows are tied where a column has the same number, not −1.
 
-    Every row takes the least row that its ties have taken, and so does the row that it had taken before, until
-    nothing changes (Shiloach and Vishkin, "An O(log n) parallel connectivity algorithm", J. Algorithms 3
-    (1982), 57–67: hooking and jumping). The number is that of the least row.
+    Every row takes the least row that its ties have taken, and so does the row that it had taken before,
+    until nothing changes (Shiloach and Vishkin, "An O(log n) parallel connectivity algorithm", J. Algorithms
+    3 (1982), 57–67: hooking and jumping). The number is that of the least row.
 
     >>> joined(np.array([0, 0, 1, -1]), np.array([-1, 7, 7, -1]))
     array([0, 0, 0, 3])
@@ -72,7 +72,7 @@ def _least(taken: Rows, column: Rows) -> Rows:
     np.minimum.at(least, column[tied], taken[tied])
     result = taken.copy()
     np.minimum.at(result, taken[tied], least[column[tied]])
-    result[tied] = least[column[tied]]
+    result[tied] = np.minimum(result[tied], least[column[tied]])
     return result
 
 

@@ -19,6 +19,11 @@ _LEVELS = ((4, 4), (2, 4))  # (pixels of a side averaged into one, steps) from c
 _STRETCH = 0.15  # by how much a side may shrink or grow
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 _TINY = 1e-6
+_PAIRS = 128  # compared together
+# What two photos must have in common. Sheets of white paper are alike as a whole, whatever is written on them:
+# their detail tells. Where that is faint, as in tiny photos that were enlarged, it must agree all the more.
+WHOLE, OVERLAP = 0.93, 0.85
+DETAIL, FAINT_DETAIL, FAINT = 0.75, 0.95, 1.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +40,30 @@ class Likeness:
     detail: Reals
     overlap: Reals
     contrast: Reals
+
+
+def same_picture(
+    pixels: NDArray[np.uint8],
+    first: NDArray[np.int64],
+    second: NDArray[np.int64],
+    mirrored: NDArray[np.bool_],
+) -> NDArray[np.bool_]:
+    """Whether two photos show the same picture, for n pairs of rows of `pixels`, uint8 (N, 96, 96, 3).
+
+    mirrored: bool (n,), which pairs show each other mirrored
+    """
+    answers = np.zeros(len(first), dtype=np.bool_)
+    for start in range(0, len(first), _PAIRS):
+        part = slice(start, start + _PAIRS)
+        others = pixels[second[part]]
+        flipped = np.where(mirrored[part, None, None, None], others[:, :, ::-1], others)
+        answers[part] = _are_same(likeness(pixels[first[part]], flipped))
+    return answers
+
+
+def _are_same(found: Likeness) -> NDArray[np.bool_]:
+    needed = np.where(found.contrast < FAINT, FAINT_DETAIL, DETAIL)
+    return np.asarray((found.whole >= WHOLE) & (found.overlap >= OVERLAP) & (found.detail >= needed))
 
 
 def likeness(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> Likeness:

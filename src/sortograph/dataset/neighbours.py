@@ -41,7 +41,7 @@ _CROWD = 128  # photos of one square that one look-up reads: the nearest by `_SO
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """n pairs of rows, int64 (n,), first < second, in ascending order; mirrored, bool (n,)."""
+    """n pairs of rows, int64 (n,), first < second; mirrored, bool (n,)."""
 
     first: Ints
     second: Ints
@@ -50,9 +50,31 @@ class Pairs:
     def __len__(self) -> int:
         return len(self.first)
 
+    def where(self, chosen: NDArray[np.bool_] | Ints) -> Pairs:
+        return Pairs(self.first[chosen], self.second[chosen], self.mirrored[chosen])
+
+    def none(self) -> Pairs:
+        return self.where(np.zeros(0, dtype=np.int64))
+
+    def sorted(self) -> Pairs:
+        """In ascending order; of pairs that are there twice, the first."""
+        ordered = self.where(np.lexsort((self.second, self.first)))
+        return ordered.where(starts(ordered.first, ordered.second))
+
+    def and_also(self, others: Pairs) -> Pairs:
+        return Pairs(
+            np.concatenate([self.first, others.first]),
+            np.concatenate([self.second, others.second]),
+            np.concatenate([self.mirrored, others.mirrored]),
+        )
+
+    def without(self, others: Pairs, n: int) -> Pairs:
+        """Those pairs of n rows that are not among `others`."""
+        return self.where(~np.isin(self.first * n + self.second, others.first * n + others.second))
+
 
 def near_pairs(fingerprints: NDArray[np.int16], progress: Progress = silent) -> Pairs:
-    """Pairs of photos that may be twins; fingerprints are int16 (N, 64) as looks have them.
+    """Pairs of photos that may be twins, in ascending order; fingerprints are int16 (N, 64) as looks have them.
 
     Found is every pair of which one lies within `RADIUS` of the other or of a crop of it, mirrored or not, and
     within the tolerances of the grid, as long as fewer than `_CROWD` photos share a square; of crowds only
@@ -81,7 +103,7 @@ def _nearest(
     query, other, likeness = (np.concatenate(column) for column in zip(*parts, strict=True))
     order = np.lexsort((-np.abs(likeness), other, query))
     query, other, likeness = query[order], other[order], likeness[order]
-    best = _starts(query, other)
+    best = starts(query, other)
     query, other, likeness = query[best], other[best], likeness[best]
     order = np.lexsort((other, -np.abs(likeness), query))
     place = np.arange(len(order)) - np.searchsorted(query[order], query[order])
@@ -89,7 +111,7 @@ def _nearest(
     return asked[query[order]], other[order], likeness[order]
 
 
-def _starts(*columns: Ints) -> NDArray[np.bool_]:
+def starts(*columns: Ints) -> NDArray[np.bool_]:
     """Whether a line differs from the one before, for sorted columns (n,)."""
     fresh = np.ones(len(columns[0]), dtype=np.bool_)
     fresh[1:] = np.any([column[1:] != column[:-1] for column in columns], axis=0)
@@ -106,7 +128,7 @@ def _joined(rows: Ints, found: list[tuple[Ints, Ints, NDArray[np.float32]]]) -> 
     first, second = np.minimum(query, other), np.maximum(query, other)
     order = np.lexsort((likeness, -np.abs(likeness), second, first))
     first, second, likeness = first[order], second[order], likeness[order]
-    once = _starts(first, second)
+    once = starts(first, second)
     return Pairs(first[once], second[once], likeness[once] < 0)
 
 

@@ -12,6 +12,7 @@ import json
 import os
 import signal
 import struct
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -205,12 +206,14 @@ def _write(pipe: BinaryIO, body: bytes) -> None:
 
 
 def _limit(memory: int) -> None:
-    """Limits the address space where the system can, which is Linux; and writes no core files."""
-    try:
-        import resource
+    """Limits the address space where the system counts it, which is Linux; and writes no core files."""
+    if sys.platform != "linux":
+        return
+    import resource
 
+    try:
         taken = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
-    except (ImportError, OSError):
+    except OSError:
         return
     for what, most in ((resource.RLIMIT_AS, taken + memory), (resource.RLIMIT_CORE, 0)):
         soft, hard = resource.getrlimit(what)

@@ -125,7 +125,7 @@ def journal_of(path: Path) -> Path:
     return home.with_name(f"{home.name}.journal.jsonl")
 
 
-def write_plan(path: Path, plan: Plan) -> None:
+def write_plan(plan: Plan, path: Path) -> None:
     """Write a plan as JSON with one line a photo. Raises StorageError, also when the file exists."""
     check_unused(path)
     head = {

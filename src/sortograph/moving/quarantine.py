@@ -31,6 +31,8 @@ from sortograph.moving.transfer import (
 )
 from sortograph.records import Progress, Rejected, Step, silent
 
+_TAKEN = "something else is at its old place by now; it stays in quarantine"
+
 
 @dataclass(frozen=True, slots=True)
 class Moved:
@@ -93,10 +95,12 @@ class _Work:
     def out(self, photo: Planned) -> bool:
         passage = self.trail.passages.get(photo.path)
         if passage is not None and passage.state == acts.MOVED:
-            if os.path.lexists(self.plan.root / photo.path):
+            source, target = self._ends(passage)
+            if not os.path.lexists(source):
+                return False
+            if os.path.lexists(target):
                 raise PhotoError("a photo of this name was moved before, and one is there again")
-            return False
-        if passage is not None and passage.state != acts.RESTORED and self._resumed(passage):
+        elif passage is not None and passage.state != acts.RESTORED and self._resumed(passage):
             return True
         _check(self.plan.root, photo.path, photo.sha256, photo.size)
         if is_blocked(self.plan.to, photo.path):
@@ -108,10 +112,11 @@ class _Work:
     def back(self, passage: Passage) -> bool:
         source, target = self._ends(passage)
         if os.path.lexists(source):
-            alone = not os.path.lexists(target)
-            if passage.state != acts.MOVED and (alone or is_twice(source, target, passage.sha256)):
+            gone, begun = not os.path.lexists(target), passage.state != acts.MOVED
+            back = holds(source, passage.sha256) if gone else is_twice(source, target, passage.sha256)
+            if (gone and (begun or back)) or (begun and back):
                 return self._withdrawn(passage)
-            raise PhotoError("something else is at its old place by now; it stays in quarantine")
+            raise PhotoError("it is gone from quarantine" if gone else _TAKEN)
         _check(self.plan.to, passage.target, passage.sha256)
         if is_blocked(self.plan.root, passage.path):
             raise PhotoError("its old folder is a link by now, or a file; it stays in quarantine")
@@ -197,9 +202,7 @@ class _Work:
             try:
                 move_new(target, source, passage.sha256)
             except FileExistsError:
-                raise PhotoError(
-                    "something else is at its old place by now; it stays in quarantine"
-                ) from None
+                raise PhotoError(_TAKEN) from None
             _as_it_was(source, passage)
         self.trail.record(acts.RESTORED, path=passage.path)
 

@@ -159,8 +159,6 @@ def _rename_new(source: Path, target: Path) -> None:
 
 
 def _copy_new(source: Path, target: Path, sha256: str) -> None:
-    if os.path.lexists(target):  # before much is copied; the rename looks again
-        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
     half = _half(target)
     with contextlib.suppress(FileNotFoundError):
         half.unlink()
