@@ -119,12 +119,12 @@ class Interrupted(SortographError):
     exit_code = 130
 
 
-def counted(number: int, thing: str) -> str:
+def counted(number: int, thing: str, things: str = "") -> str:
     """
-    >>> counted(1, "photo"), counted(2, "photo")
-    ('1 photo', '2 photos')
+    >>> counted(1, "photo"), counted(2, "photo"), counted(2, "class", "classes")
+    ('1 photo', '2 photos', '2 classes')
     """
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+    return f"{number} {thing}" if number == 1 else f"{number} {things or f'{thing}s'}"
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

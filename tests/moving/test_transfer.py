@@ -192,3 +192,18 @@ def test_numbered_names_fit_and_differ(name):
     assert names[0] == f"cat/{name}"
     assert all(len(os.fsencode(each.removeprefix("cat/"))) <= 255 for each in names)
     assert next(islice(numbered("1.png"), 1, None)) == "1-2.png"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no call for it")
+@pytest.mark.parametrize("disks", [1, 2])
+def test_the_new_name_is_on_the_disk_before_the_old_one_goes(ends, disks, monkeypatch, request):
+    source, target = ends
+    if disks == 2:
+        request.getfixturevalue("far_away")
+    seen = []
+    monkeypatch.setattr(
+        transfer, "sync_folder", lambda folder: seen.append((folder, target.exists(), source.exists()))
+    )
+    move_new(source, target, SHA)
+    assert (target.parent, True, True) in seen
+    assert seen[-1] == (source.parent, True, False)

@@ -143,7 +143,9 @@ def _write_page(index: DatasetIndex, result: AuditResult, target: Path, command:
     from sortograph.reporting.audit_page import AuditPage, write_audit_page
 
     make_folder(target.parent)
-    write_audit_page(AuditPage(result, index, lambda paths: _thumbnails(index, paths), command), target)
+    name = index.root.name or index.root.resolve().name
+    view = AuditPage(result, index, lambda paths: _thumbnails(index, paths), name, command)
+    write_audit_page(view, target)
 
 
 def _thumbnails(index: DatasetIndex, paths: Sequence[str]) -> dict[str, bytes]:

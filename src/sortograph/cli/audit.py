@@ -42,7 +42,7 @@ def audit(
     verbose: options.Verbose = False,
     _debug: options.Debug = False,
 ) -> int:
-    """Look for what would spoil a classifier. Duplicates, leaks, wrong labels, broken photos; changes nothing."""
+    """Look for what would spoil a classifier: duplicates, leaks, wrong labels. Changes nothing."""
     from sortograph import api
 
     place = _page(photos, page, no_page)
@@ -79,31 +79,58 @@ def _page(photos: Path, page: Path | None, no_page: bool) -> Path | None:
 def _show(found: Audited, photos: Path, verbose: bool) -> None:
     index, result = found.index, found.result
     streams.out(
-        f"{counted(len(index), 'photo')} of {len(index.classes)} classes, "
-        f"{len(index.rejected)} unreadable, {index.ignored} other files ignored"
+        f"{counted(len(index), 'photo')} of {counted(len(index.classes), 'class', 'classes')}, "
+        f"{len(index.rejected)} unreadable, {counted(index.ignored, 'other file')} ignored"
     )
-    for finding in result.findings:
+    checks = {finding.check: list(result.of(finding.check)) for finding in result.findings}
+    if checks:
         streams.out()
-        _show_finding(finding, verbose)
+        tables.show(_summary(checks))
+    for check, findings in checks.items():
+        streams.out()
+        _show_check(check, findings, verbose)
     streams.out()
-    if not result.findings:
+    if not checks:
         streams.out("nothing is wrong that the checks can see")
-    streams.out(streams.safe(f"checked: {', '.join(result.ran)}"))
+    quiet = [check for check in result.ran if check not in checks]
+    streams.out(streams.safe(f"nothing found by: {', '.join(quiet) or 'none'}"))
     for check, reason in result.skipped.items():
         streams.out(streams.safe(f"not checked: {check} ({reason})"))
     places = [("page", found.page), ("plan", found.plan)]
     tables.facts([*((name, str(place)) for name, place in places if place), ("next", _next(found, photos))])
 
 
-def _show_finding(finding: Finding, verbose: bool) -> None:
-    grade = "grave" if finding.severity >= _GRAVE else "look" if finding.severity >= _LOOK else "note"
-    streams.out(streams.safe(f"{grade:<5} {finding.check}: {finding.message}"))
-    streams.out(streams.safe(f"      {finding.remedy}"))
-    shown = finding.photos if verbose else finding.photos[:_NAMED]
-    for path in shown:
-        streams.out(streams.safe(f"        {path}"))
-    if more := len(finding.photos) - len(shown):
-        streams.out(f"        and {more} more")
+def _summary(checks: dict[str, list[Finding]]) -> tables.Table:
+    rows = [
+        (
+            _grade(findings[0]),
+            check,
+            str(len(findings)),
+            str(len({path for finding in findings for path in finding.photos}) or "–"),
+        )
+        for check, findings in checks.items()
+    ]
+    return tables.Table(("", "check", "findings", "photos"), "llrr", tuple(rows))
+
+
+def _grade(finding: Finding) -> str:
+    return "grave" if finding.severity >= _GRAVE else "look" if finding.severity >= _LOOK else "note"
+
+
+def _show_check(check: str, findings: list[Finding], verbose: bool) -> None:
+    streams.out(check)
+    shown = findings if verbose else findings[:_NAMED]
+    remedy = ""
+    for finding in shown:
+        streams.out(streams.safe(f"  {finding.message}"))
+        if verbose:
+            for path in finding.photos:
+                streams.out(streams.safe(f"      {path}"))
+        if finding.remedy != remedy:
+            remedy = finding.remedy
+            streams.out(streams.safe(f"    → {remedy}"))
+    if more := len(findings) - len(shown):
+        streams.out(f"  and {more} more of these: see the page, or --verbose")
 
 
 def _next(found: Audited, photos: Path) -> str:

@@ -19,7 +19,7 @@ PARTLY = 6
 _COMMAND = (words.PROGRAM, "quarantine")
 _SHOWN = 10
 File = Annotated[
-    Path, typer.Argument(metavar="PLAN", help="A plan of sortograph audit --fix.", show_default=False)
+    Path, typer.Argument(metavar="PLAN", help="A plan that an audit wrote (--fix).", show_default=False)
 ]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Tell what would be moved; change nothing.")]

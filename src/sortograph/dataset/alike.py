@@ -8,6 +8,7 @@ registration technique", IJCAI 1981, 674–679, from coarse to fine; then both a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +21,8 @@ _STRETCH = 0.15  # by how much a side may shrink or grow
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 _TINY = 1e-6
 _PAIRS = 128  # compared together
-# What two photos must have in common. Sheets of white paper are alike as a whole, whatever is written on them:
-# their detail tells. Where that is faint, as in tiny photos that were enlarged, it must agree all the more.
+# What two photos must have in common. Sheets of white paper are alike as a whole, whatever is written on
+# them: their detail tells. Where that is faint, as in tiny photos that were enlarged, it must agree the more.
 WHOLE, OVERLAP = 0.93, 0.85
 DETAIL, FAINT_DETAIL, FAINT = 0.75, 0.95, 1.2
 
@@ -71,9 +72,9 @@ def likeness(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> Likeness:
     a, b = (photos.astype(np.float32) @ _LUMA for photos in (first, second))
     place = np.tile(np.array([0, 1, 0, 1], dtype=np.float32), (len(a), 1))
     for block, steps in _LEVELS:
-        small = [_averaged(luma, block) for luma in (a, b)]
+        small_a, small_b = _averaged(a, block), _averaged(b, block)
         for _ in range(steps):
-            place = _step(*small, place)
+            place = _step(small_a, small_b, place)
     return _compared(a, b, place)
 
 
@@ -106,23 +107,27 @@ def _limited(place: Reals) -> Reals:
     return np.stack([starts, sizes], axis=2).reshape(-1, 4)
 
 
+def _reals(values: NDArray[Any]) -> Reals:
+    return np.asarray(values, dtype=np.float32)
+
+
 def _centres(side: int) -> Reals:
-    return ((np.arange(side) + 0.5) / side).astype(np.float32)
+    return _reals((np.arange(side) + 0.5) / side)
 
 
 def _moved(a: Reals, place: Reals) -> tuple[Reals, Reals]:
     """The part of each first photo at `place`, and 1 where it has pixels, 0 where it has none."""
     rows, held_down = _sampling(place[:, 0], place[:, 1], a.shape[1])
     columns, held_right = _sampling(place[:, 2], place[:, 3], a.shape[1])
-    return rows @ a @ columns.transpose(0, 2, 1), held_down[:, :, None] * held_right[:, None, :]
+    return _reals(rows @ a @ columns.transpose(0, 2, 1)), held_down[:, :, None] * held_right[:, None, :]
 
 
 def _sampling(start: Reals, size: Reals, side: int) -> tuple[Reals, Reals]:
     """Matrices (n, side, side) that interpolate linearly along a line, and which results lie on it."""
     points = (start[:, None] + size[:, None] * _centres(side)) * side - 0.5
-    inside = ((points >= -0.5) & (points <= side - 0.5)).astype(np.float32)
-    points = np.clip(points, 0, side - 1)
-    return np.maximum(0, 1 - np.abs(points[:, :, None] - np.arange(side, dtype=np.float32))), inside
+    inside = (points >= -0.5) & (points <= side - 0.5)
+    gaps = np.clip(points, 0, side - 1)[:, :, None] - np.arange(side)
+    return _reals(np.maximum(0, 1 - np.abs(gaps))), _reals(inside)
 
 
 def _standard(luma: Reals, inside: Reals) -> Reals:
@@ -130,27 +135,32 @@ def _standard(luma: Reals, inside: Reals) -> Reals:
     count = inside.sum(axis=(1, 2), keepdims=True) + _TINY
     centred = (luma - (luma * inside).sum(axis=(1, 2), keepdims=True) / count) * inside
     spread = np.sqrt(np.square(centred).sum(axis=(1, 2), keepdims=True) / count)
-    return np.asarray(centred / (spread + _TINY), dtype=np.float32)
+    return _reals(centred / (spread + _TINY))
 
 
 def _compared(a: Reals, b: Reals, place: Reals) -> Likeness:
     moved, inside = _moved(a, place)
     inner = inside[:, 1:-1, 1:-1] * inside[:, :-2, :-2] * inside[:, 2:, 2:]
-    fine = [_detail(luma) for luma in (moved, b)]
+    fine_a, fine_b = _detail(moved), _detail(b)
     return Likeness(
         whole=_correlation(moved, b, inside),
-        detail=_correlation(*fine, inner),
+        detail=_correlation(fine_a, fine_b, inner),
         overlap=inside.mean(axis=(1, 2)),
-        contrast=np.minimum(*(np.sqrt((np.square(x) * inner).mean(axis=(1, 2))) for x in fine)),
+        contrast=np.minimum(_contrast(fine_a, inner), _contrast(fine_b, inner)),
     )
 
 
 def _correlation(a: Reals, b: Reals, inside: Reals) -> Reals:
     product = _standard(a, inside) * _standard(b, inside)
-    return np.asarray(product.sum(axis=(1, 2)) / (inside.sum(axis=(1, 2)) + _TINY), dtype=np.float32)
+    return _reals(product.sum(axis=(1, 2)) / (inside.sum(axis=(1, 2)) + _TINY))
+
+
+def _contrast(fine: Reals, inside: Reals) -> Reals:
+    return _reals(np.sqrt((np.square(fine) * inside).mean(axis=(1, 2))))
 
 
 def _detail(luma: Reals) -> Reals:
     """Each inner pixel less the mean of the 3×3 around it: (n, side − 2, side − 2)."""
     rows = luma[:, :-2] + luma[:, 1:-1] + luma[:, 2:]
-    return luma[:, 1:-1, 1:-1] - (rows[:, :, :-2] + rows[:, :, 1:-1] + rows[:, :, 2:]) / 9
+    around: Reals = (rows[:, :, :-2] + rows[:, :, 1:-1] + rows[:, :, 2:]) / 9
+    return luma[:, 1:-1, 1:-1] - around

@@ -8,7 +8,6 @@ one that is odd, are the same for both.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 
@@ -74,12 +73,12 @@ class Pairs:
 
 
 def near_pairs(fingerprints: NDArray[np.int16], progress: Progress = silent) -> Pairs:
-    """Pairs of photos that may be twins, in ascending order; fingerprints are int16 (N, 64) as looks have them.
+    """Pairs of photos that may be twins, in ascending order; fingerprints are int16 (N, 64).
 
-    Found is every pair of which one lies within `RADIUS` of the other or of a crop of it, mirrored or not, and
-    within the tolerances of the grid, as long as fewer than `_CROWD` photos share a square; of crowds only
-    the nearest by one wave are read. A photo gives its `NEAREST` such pairs. Photos of one colour give none.
-    Time grows like n log n for photos that differ, and is bounded by `_CROWD` for those that do not.
+    Found is every pair of which one lies within `RADIUS` of the other or of a crop of it, mirrored or not,
+    and within the tolerances of the grid, as long as fewer than `_CROWD` photos share a square; of crowds
+    only the nearest by one wave are read. A photo gives its `NEAREST` such pairs. Photos of one colour give
+    none. Time grows like n log n while squares hold few photos; the crowd bounds it for photos all alike.
     """
     rows = np.flatnonzero(np.square(fingerprints.astype(np.float64)).sum(axis=1) > (UNIT / 2) ** 2)
     squares = _Squares.of(_vectors(fingerprints[rows], _WHOLE))
@@ -193,7 +192,6 @@ class _Squares:
         The likeness is the cosine, below 0 where the row is like the mirrored query.
         """
         query, place = self._crowds(queries)
-        near = np.ones(len(query), dtype=np.bool_)
         for axis, (_, tolerance) in enumerate(_AXES):
             gap = queries[query, _PLACES[axis]] - self.axes[place, axis]
             near = np.abs(gap) <= tolerance
@@ -242,4 +240,4 @@ _CORNERS = np.array(list(product((0, 1), repeat=len(_AXES)))) @ _STRIDES
 def _level(vectors: Reals) -> Ints:
     """The wave that orders photos of one square, int64 (N,) in 0 … `_STEPS` − 1, the same when mirrored."""
     size = np.abs(vectors[:, _place(_SORTED)])
-    return np.minimum(size * _STEPS, _STEPS - 1).astype(np.int64)
+    return np.asarray(np.minimum(size * _STEPS, _STEPS - 1), dtype=np.int64)

@@ -1,8 +1,8 @@
-"""Twins: photos that show the same picture, be they copies, re-encoded, resized, mirrored or slightly cropped.
+"""Twins: photos of the same picture, be they copies, re-encoded, resized, mirrored or slightly cropped.
 
-Near fingerprints only propose a pair; its pixels, laid on each other, decide. A group is a representative and
-the photos that were found to be like it: what is merely like another member stays outside, so that no chain of
-small steps joins pictures that differ.
+Near fingerprints only propose a pair; its pixels, laid on each other, decide. A group is a representative
+and the photos that were found to be like it: what is merely like another member stays outside, so that no
+chain of small steps joins pictures that differ.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Read = Callable[[Ints], NDArray[np.uint8]]
 
 SIZE = (SIDE, SIDE)  # (height, width) of the pixels that are compared
 LARGE = 0.05  # of the different photos of a class; a group that holds more of them is not merged
-SMALL = 5  # a group with at most as many different photos of each class always is
+SMALL = 6  # a group with at most as many different photos of each class always is
 _BATCH = 512  # pairs whose pixels are in memory at once
 _ROUNDS = 4
 
@@ -52,15 +52,15 @@ class Twins:
 def find_twins(index: DatasetIndex, read: Read, progress: Progress = silent) -> Twins:
     """Group the photos of an index that show the same picture.
 
-    read: rows int64 (n,) → uint8 (n, 96, 96, 3), squashed to `SIZE`; n is at most 1,024, and a row may be asked
-    for more than once
+    read: rows int64 (n,) → uint8 (n, 96, 96, 3), squashed to `SIZE`; n is at most 1,024, and a row may be
+    asked for more than once
 
-    Photos of the same sha256 are twins without being read, and the only ones where an index has no looks. The
-    representative is the largest picture of its group, then the largest file, then the first path; so the
-    result depends neither on the order of the rows nor on the operating system. A group with more than `LARGE`
-    of the different photos of a class, and more than `SMALL` of them, is told in `large` instead of being
-    merged; exact copies in it stay twins. Time and memory are those of `near_pairs`, and of comparing the
-    pixels of at most `NEAREST` pairs a photo, with a few more among the copies of one picture.
+    Photos of the same sha256 are twins without being read, and the only ones where an index has no looks.
+    The representative is the largest picture of its group, then the largest file, then the first path; so
+    the result depends neither on the order of the rows nor on the operating system. A group with more than
+    `LARGE` of the different photos of a class, and more than `SMALL` of them, is told in `large` instead of
+    being merged; exact copies in it stay twins. Time and memory are those of `near_pairs`, and of comparing
+    the pixels of at most `NEAREST` pairs a photo, with a few more among the copies of one picture.
     """
     contents = _contents(index)
     firsts = np.array([rows[0] for rows in contents], dtype=np.int64)

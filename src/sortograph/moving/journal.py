@@ -115,6 +115,6 @@ def _unreadable(path: Path, reason: str) -> DataError:
     return DataError(
         f"the journal cannot be read ({reason.splitlines()[0][:120]})",
         where=str(path),
-        expected="the file as sortograph wrote it, a JSON object a line",
+        expected="the file as it was written, a JSON object a line",
         fix="repair it, or restore it from a backup: it tells where each photo came from",
     )

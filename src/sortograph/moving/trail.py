@@ -131,6 +131,6 @@ def _damaged(path: Path, number: int) -> DataError:
     return DataError(
         f"line {number} of the journal is damaged",
         where=str(path),
-        expected="the file as sortograph wrote it",
+        expected="the file as it was written",
         fix="repair the line, or restore the file from a backup: it tells where each photo came from",
     )
