@@ -17,6 +17,7 @@ from sortograph.errors import UsageError
 from sortograph.recipe import Recipe
 
 SOURCE = Path(sortograph.__file__).parent
+GROUPS = ("quarantine", "recipes")  # verbs of which each has commands of its own
 COMMAND = re.compile(r"(?:^|(?<! a)[\s`(])sortograph ((?:[a-z]+|--)[^`,;:()]*)")
 SETTING = re.compile(r"--set ([a-z_]+\.[a-z_]+)=")
 HERE = "X"  # in the place of what is known only when it runs
@@ -69,7 +70,7 @@ def problems(text: str) -> list[str]:
         except KeyError:
             found.append(f"no verb {verb}")
             continue
-        if verb != "recipes":
+        if verb not in GROUPS:
             found += [f"no option {word}" for word in rest if word.startswith("--") and word not in known]
     return found
 
@@ -99,7 +100,7 @@ def test_verbs_and_options_exist(parse, text, file):
     assert problems(text) == [], file
     if text.startswith("sortograph "):
         words = COMMAND.search(text)[1].split()
-        verb = 2 if words[0] == "recipes" else 1
+        verb = 2 if words[0] in GROUPS else 1
         parse([*words[:verb], *takewhile(lambda word: not word.isalpha() or word.isupper(), words[verb:])])
 
 

@@ -15,12 +15,13 @@ from sortograph.api.reading import Photos, read_photos, with_classes
 from sortograph.api.writing import check_place, page_file
 from sortograph.auditing.run import run_audit
 from sortograph.auditing.view import AuditView
-from sortograph.errors import PhotoError, UsageError
+from sortograph.errors import PhotoError, UsageError, counted
 from sortograph.files import make_folder
+from sortograph.images.archive import is_archive
 from sortograph.images.decode import decode
 from sortograph.images.inspect import read_photo
 from sortograph.recipe import DEFAULT, Recipe, load_recipe
-from sortograph.records import AuditResult, DatasetIndex, FeatureTable, Progress, Step, silent
+from sortograph.records import AuditResult, DatasetIndex, FeatureTable, Progress, Said, Step, silent
 
 _THUMBNAIL = 160
 _BATCH = 32
@@ -72,7 +73,7 @@ def audit(
     if classes is not None:
         settings = with_classes(settings, classes)
     page_target = None if page is None else page_file(Path(page))
-    plan_target = None if fix is None else _plan_file(Path(fix))
+    plan_target = None if fix is None else _plan_file(source, Path(fix))
     for place, option in ((page_target, "--page"), (plan_target, "--fix")):
         if place is not None:
             check_place(source, place, by=option)
@@ -80,7 +81,7 @@ def audit(
     view = _view(read, None if model is None else Path(model), quick, progress)
     result = run_audit(view, quick=quick, progress=progress)
     if plan_target is not None:
-        _write_plan(read.index, result, plan_target)
+        _write_plan(read.index, result, plan_target, progress)
     if page_target is not None:
         _write_page(read.index, result, page_target, _next(source, plan_target))
     return Audited(result, read.index, page_target, plan_target)
@@ -103,10 +104,11 @@ def _view(read: Photos, model: Path | None, quick: bool, progress: Progress) -> 
     return AuditView(read.index, read.large, read.given, features, why)
 
 
-def _features(index: DatasetIndex, model: Path, progress: Progress) -> FeatureTable:
+def _features(index: DatasetIndex, model: Path, progress: Progress) -> FeatureTable | None:
     from sortograph.bundle.runtime import bundle_file, open_bundle
     from sortograph.images.crew import shared_crew
 
+    _warn_of_own_photos(index, model, progress)
     bundle = open_bundle(bundle_file(model))
     sizes = ((bundle.manifest.preprocess, 1.0),)
     kept, waiting, made = [], [], []
@@ -118,25 +120,61 @@ def _features(index: DatasetIndex, model: Path, progress: Progress) -> FeatureTa
             made.append(bundle.run(np.stack(waiting)).embedding)
             waiting.clear()
             progress(Step("features", row + 1, len(index)))
+    if not made:
+        return None
     rows = np.array(kept, dtype=np.int64)
     return FeatureTable(np.concatenate(made), rows, f"model.onnx {bundle.sha256[:12]}")
 
 
-def _plan_file(path: Path) -> Path:
+def _warn_of_own_photos(index: DatasetIndex, model: Path, progress: Progress) -> None:
+    """A network that was trained with these labels has learned the wrong ones, too."""
+    from sortograph import runs
+    from sortograph.api.placing import run_index
+
+    if not (model.is_dir() and (model / "run.json").is_file()):
+        return
+    of_run = run_index(runs.read_run(model))
+    taught = {of_run.sha256[row] for row in of_run.rows("train")}
+    if seen := sum(content in taught for content in index.sha256):
+        photos = f"{seen} of {counted(len(index), 'photo')}"
+        progress(
+            Said(
+                f"the model was trained on {photos} with these labels: wrong labels that it has learned are "
+                "found less surely",
+                warning=True,
+            )
+        )
+
+
+def _plan_file(photos: Path, path: Path) -> Path:
+    from sortograph.moving import check_unused
+
     if path.suffix.lower() != ".json":
         raise UsageError(f"a plan named {path.name!r}", expected="a file name that ends in .json")
+    if is_archive(photos):
+        raise UsageError(
+            "a plan for photos in an archive",
+            where=str(photos),
+            expected="a folder: archives are read in place and never changed",
+            fix="unpack it, and audit the folder",
+        )
+    check_unused(path)
     return path
 
 
-def _write_plan(index: DatasetIndex, result: AuditResult, target: Path) -> None:
-    from sortograph.moving.plan import Aside, make_plan, write_plan
+def _write_plan(index: DatasetIndex, result: AuditResult, target: Path, progress: Progress) -> None:
+    from sortograph.moving import Aside, make_plan, write_plan
 
-    wanted: dict[str, Aside] = {}
-    for finding in result.findings:
-        for path in finding.set_aside:
-            wanted.setdefault(path, Aside(path, finding.check, finding.message))
-    make_folder(target.parent)
-    write_plan(make_plan(index.root, list(wanted.values()), None), target)
+    asides = [
+        Aside(path, finding.check, finding.message)
+        for finding in result.findings
+        for path in finding.set_aside
+    ]
+    plan = make_plan(index.root, asides)
+    for left in plan.left_out:
+        progress(Said(f"not in the plan: {left.path} ({left.reason})", warning=True))
+    write_plan(plan, target)
+    progress(Said(f"the plan would move {counted(len(plan.photos), 'photo')} to {plan.to}"))
 
 
 def _write_page(index: DatasetIndex, result: AuditResult, target: Path, command: str) -> None:

@@ -48,7 +48,7 @@ def find(view: AuditView) -> Iterator[Finding]:
             photos=(index.paths[row],),
             severity=round(0.6 - 0.2 * float(less), 6),
             message=f"{shown(index.paths[row])} is labelled {own} but looks like {looks_like} (probability "
-            f"{surer:.2f}, {less:.2f} for its own label; judged by a model that has not seen it)",
+            f"{surer:.2f}, {less:.2f} for its own label; judged by a classifier taught without it)",
             remedy=f"look at it: move it to {looks_like} if the label is wrong, leave it if it is only hard",
         )
 

@@ -76,10 +76,10 @@ def _finding(view: AuditView, leak: _Leak) -> Finding:
 
 def _remedy(view: AuditView, leak: _Leak) -> str:
     if not view.given:
-        return "let sortograph cut the splits again: what belongs together then stays on one side"
+        return "have the splits cut anew: what belongs together then stays on one side"
     if leak.tie.exact:
-        return f"take the copies out of {leak.first}, or let sortograph cut the splits"
-    return "move what belongs together into one split, or let sortograph cut the splits"
+        return f"take the copies out of {leak.first}, or give no splits and have them cut"
+    return "move what belongs together into one split, or give no splits and have them cut"
 
 
 def _side_by_side(leak: _Leak) -> kin.Rows:

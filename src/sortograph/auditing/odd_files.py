@@ -26,14 +26,14 @@ _SUFFIXES = {
 }
 # bit → what the files are or have, and what is made of it
 _KINDS = (
-    (CMYK, "in CMYK colours, for print", "sortograph turns them into RGB; colours may differ a little"),
+    (CMYK, "in CMYK colours, for print", "they are turned into RGB; colours may differ a little"),
     (
         WIDE,
         "in 16- or 32-bit grey",
-        "sortograph scales them to 8 bits; check that they do not come out too dark",
+        "they are scaled to 8 bits; check that they do not come out too dark",
     ),
-    (PALETTE, "with a palette of few colours", "sortograph reads them as RGB; nothing needs to be done"),
-    (TRANSPARENT, "with transparency", "sortograph lays them on white; check that this is what you want"),
+    (PALETTE, "with a palette of few colours", "they are read as RGB; nothing needs to be done"),
+    (TRANSPARENT, "with transparency", "they are laid on white; check that this is what you want"),
     (
         ANIMATED,
         "with several frames",
@@ -42,7 +42,7 @@ _KINDS = (
     (
         TURNED,
         "turned by their EXIF data",
-        "sortograph turns them upright; programs that ignore EXIF will not",
+        "they are turned upright here; programs that ignore EXIF will not",
     ),
 )
 
@@ -84,5 +84,5 @@ def _misnamed_finding(index: DatasetIndex, rows: NDArray[np.int64]) -> Finding:
         severity=0.1,
         message=f"{counted(len(rows), 'photo')} with the extension of another format: {some(paths)} "
         f"(the first is {first})",
-        remedy="sortograph goes by the content; rename the files for programs that go by the extension",
+        remedy="the content counts here; rename the files for programs that go by the extension",
     )
