@@ -3,14 +3,16 @@
     python benchmarks/shrink.py
     python benchmarks/shrink.py --weights mobilenetv2_100.tf_in1k-int8deq.pth
 
-JPEGs of 12 and 48 megapixels are made here, quality 90, with and without chroma subsampling; the camera photos
-of the shared photo sets join them. Each is squashed to 64, 150, 224 and 384 pixels twice: by `prepare`, which
-lets libjpeg shrink, and from the full decode. The difference is counted over all samples, in levels of 255.
-The two ways take turns; `faster` is the median of the ratios within a round.
+JPEGs of 12 and 48 megapixels are made here, quality 90, with and without chroma subsampling; the camera
+photos of the shared photo sets join them. Each is squashed to 64, 150, 224 and 384 pixels twice: by
+`prepare`, which lets libjpeg shrink, and from the full decode. The difference is counted over all samples, in
+levels of 255. The two ways take turns; `faster` is the median of the ratios within a round. `off_shrunk` and
+`off_full` are the mean differences from the picture as it was before it was saved, squashed alike.
 
 With --weights (needs sortograph[train]) it also counts how often a classifier of 1,000 classes changes its
-mind: on shared photos that are enlarged until they are shrunk again, and on pieces of the camera photos, all
-saved at quality 92 with 4:2:0. Beside it: the same after saving once more, decoded in full both times.
+mind: on shared photos, enlarged until they are shrunk again, and on a quarter as many pieces of the camera
+photos, all saved at quality 92 with 4:2:0. Beside it, decoded in full: after saving them once more, at
+quality 92 and at 75.
 """
 
 from __future__ import annotations
@@ -41,8 +43,9 @@ SETS = ("weather", "cats-dogs", "food-scenes", "sports100")
 MEGAPIXELS = {12: (3000, 4000), 48: (6000, 8000)}  # height, width
 SUBSAMPLINGS = ("4:4:4", "4:2:0")
 SIDES = (64, 150, 224, 384)
+WAYS = ("shrunk", "saved again at 92", "saved again at 75")
 BOUND = 1.0  # levels of 255, mean
-SHORTEST = 900  # pixels: the shorter side of an enlarged photo, which 224 then shrinks by 2
+SHORTEST = 1568  # pixels: seven times 224; photos with a shorter side are not shrunk for it
 STRIP = 1000  # rows that are made at once
 COLOURS = np.array(
     [(255, 0, 0), (0, 255, 255), (0, 0, 255), (255, 255, 0), (0, 255, 0), (255, 0, 255)], np.uint8
@@ -117,12 +120,13 @@ KINDS: dict[str, Callable[[int, int], Pixels]] = {
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A JPEG and what it shows."""
+    """A JPEG and what it shows; before: its pixels before they were saved, where they are known."""
 
     kind: str
     megapixels: int
     subsampling: str
     data: bytes
+    before: Pixels | None = None
 
 
 def jpeg(pixels: Pixels, quality: int, subsampling: str) -> bytes:
@@ -137,7 +141,7 @@ def pictures(shared: Path) -> Iterator[Picture]:
         for kind, make in KINDS.items():
             pixels = make(height, width)
             for subsampling in SUBSAMPLINGS:
-                yield Picture(kind, megapixels, subsampling, jpeg(pixels, 90, subsampling))
+                yield Picture(kind, megapixels, subsampling, jpeg(pixels, 90, subsampling), pixels)
     for path in camera_photos(shared):
         yield Picture(path.stem, 12, "4:2:0", path.read_bytes())
 
@@ -152,7 +156,7 @@ def squash(side: int) -> PreprocessSpec:
 
 def compare(picture: Picture, repeats: int) -> list[dict[str, Any]]:
     """A row for each size: what differs, and milliseconds of either way."""
-    rounds = [once(picture.data) for _ in range(repeats)]
+    rounds = [once(picture) for _ in range(repeats)]
     width = Image.open(io.BytesIO(picture.data)).width
     rows = []
     for column, side in enumerate(SIDES):
@@ -164,7 +168,7 @@ def compare(picture: Picture, repeats: int) -> list[dict[str, Any]]:
                 "subsampling": picture.subsampling,
                 "size": side,
                 "shrunk_by": round(width / shrunk_size(picture.data, (side, side))[0]),
-                **times[0].difference,
+                **times[0].differences,
                 "ms_shrunk": 1000 * statistics.median(each.shrunk for each in times),
                 "ms_full": 1000 * statistics.median(each.full for each in times),
                 "faster": statistics.median(each.full / each.shrunk for each in times),
@@ -177,13 +181,14 @@ def compare(picture: Picture, repeats: int) -> list[dict[str, Any]]:
 class Both:
     """What differs between the two ways, and the seconds of each."""
 
-    difference: dict[str, float]
+    differences: dict[str, Any]
     shrunk: float
     full: float
 
 
-def once(data: bytes) -> list[Both]:
+def once(picture: Picture) -> list[Both]:
     """Both ways for all sizes; the full decode is shared, its time is not."""
+    data, before = picture.data, picture.before
     start = time.perf_counter()
     whole = decode(data)
     decoding = time.perf_counter() - start
@@ -194,7 +199,12 @@ def once(data: bytes) -> list[Both]:
         middle = time.perf_counter()
         shrunk = prepare(data, squash(side))
         end = time.perf_counter()
-        found.append(Both(difference(shrunk, full), end - middle, decoding + middle - start))
+        off = (
+            {"off_shrunk": "", "off_full": ""}
+            if before is None
+            else off_by(resize(before, squash(side)), shrunk, full)
+        )
+        found.append(Both(difference(shrunk, full) | off, end - middle, decoding + middle - start))
     return found
 
 
@@ -203,6 +213,10 @@ def difference(first: Pixels, second: Pixels) -> dict[str, float]:
     apart = np.abs(first.astype(np.int16) - second)
     p999 = float(np.quantile(apart, 0.999, method="higher"))
     return {"mean": float(apart.mean()), "p99.9": p999, "most": int(apart.max())}
+
+
+def off_by(truth: Pixels, shrunk: Pixels, full: Pixels) -> dict[str, float]:
+    return {"off_shrunk": difference(shrunk, truth)["mean"], "off_full": difference(full, truth)["mean"]}
 
 
 def enlarged(shared: Path, count: int) -> Iterator[bytes]:
@@ -217,22 +231,22 @@ def enlarged(shared: Path, count: int) -> Iterator[bytes]:
 
 
 def pieces(shared: Path, count: int) -> Iterator[bytes]:
-    """Random squares of 900 to 2,400 pixels out of the camera photos: detail as cameras see it."""
+    """Random squares of 1,568 to 2,900 pixels out of the camera photos: detail as cameras see it."""
     rng = np.random.default_rng(5)
     photos = [decode(path.read_bytes()) for path in camera_photos(shared)]
     for number in range(count if photos else 0):
         photo = photos[number % len(photos)]
-        side = int(rng.integers(SHORTEST, 2400))
+        side = int(rng.integers(SHORTEST, 2900))
         top, left = (int(rng.integers(0, edge - side)) for edge in photo.shape[:2])
         yield jpeg(np.ascontiguousarray(photo[top : top + side, left : left + side]), 92, "4:2:0")
 
 
-def three_ways(data: bytes) -> Pixels:
-    """From the full decode, shrunk while decoding, from the full decode after saving once more; (3, 224, 224, 3)."""
+def views(data: bytes) -> Pixels:
+    """The photo from its full decode, then as `WAYS` has it; uint8 (4, 224, 224, 3)."""
     whole, spec = decode(data), squash(224)
     assert measure(data) != shrunk_size(data, spec.size)
-    again = decode(jpeg(whole, 92, "4:2:0"))
-    return np.stack([resize(whole, spec), prepare(data, spec), resize(again, spec)])
+    saved = [decode(jpeg(whole, quality, "4:2:0")) for quality in (92, 75)]
+    return np.stack([resize(whole, spec), prepare(data, spec), *(resize(again, spec) for again in saved)])
 
 
 def classifier(weights: Path) -> Callable[[Pixels], NDArray[np.float32]]:
@@ -261,25 +275,26 @@ def count_changes(
     found, apart = [], []
     with ThreadPoolExecutor(2) as pool:
         while some := list(islice(photos, 16)):
-            views = np.stack(list(pool.map(three_ways, some)))
-            found.append(predict(views.reshape(-1, 224, 224, 3)).reshape(len(some), 3, -1))
-            apart += [[difference(view[0], other)["mean"] for other in view[1:]] for view in views]
+            batch = np.stack(list(pool.map(views, some)))
+            found.append(predict(batch.reshape(-1, 224, 224, 3)).reshape(*batch.shape[:2], -1))
+            apart += [[difference(each[0], other)["mean"] for other in each[1:]] for each in batch]
     if not found:
         return []
     guesses, means = np.concatenate(found), np.mean(apart, axis=0)
     top = guesses.argmax(axis=2)
     rows = []
-    for way, name in enumerate(("shrunk", "saved once more"), start=1):
+    for way, name in enumerate(WAYS, start=1):
         changed = top[:, way] != top[:, 0]
-        most = float(guesses[changed, 0].max(initial=0.0))
         row = {"photos": len(top), "compared": name, "changed": int(changed.sum())}
-        rows.append(row | {"surest_changed": most, "mean": float(means[way - 1])})
+        surest = float(guesses[changed, 0].max(initial=0.0))
+        rows.append(row | {"surest_changed": surest, "mean": float(means[way - 1])})
     return rows
 
 
 def tell(row: dict[str, Any]) -> None:
     print(
-        f"{row['kind']:8} {row['megapixels']:2} Mpx {row['subsampling']}  {row['size']:3} px  1/{row['shrunk_by']}"
+        f"{row['kind']:8} {row['megapixels']:2} Mpx {row['subsampling']}"
+        f"  {row['size']:3} px  1/{row['shrunk_by']}"
         f"  mean {row['mean']:5.2f}  p99.9 {row['p99.9']:3.0f}  most {row['most']:3}"
         f"  {row['ms_shrunk']:5.0f} ms, full {row['ms_full']:5.0f} ms: {row['faster']:4.1f} times faster"
         + ("  ABOVE" if row["mean"] > BOUND else ""),
@@ -302,11 +317,11 @@ def measure_pixels(shared: Path, repeats: int) -> list[dict[str, Any]]:
 def measure_answers(shared: Path, weights: Path, count: int) -> list[dict[str, Any]]:
     predict = classifier(weights)
     rows = []
-    for name, photos in (("enlarged", enlarged(shared, count)), ("pieces", pieces(shared, count))):
+    for name, photos in (("enlarged", enlarged(shared, count)), ("pieces", pieces(shared, count // 4))):
         for row in count_changes(photos, predict):
             print(
-                f"{name:8} {row['compared']:15} {row['changed']:3} of {row['photos']} change their class, at most"
-                f" {row['surest_changed']:.2f} sure before; mean {row['mean']:.2f}",
+                f"{name:8} {row['compared']:18} {row['changed']:3} of {row['photos']} change their class,"
+                f" at most {row['surest_changed']:.2f} sure before; mean {row['mean']:.2f}",
                 flush=True,
             )
             rows.append({"set": name, **row})
@@ -323,8 +338,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     shared = Path(os.environ.get("SORTOGRAPH_SHARED", SHARED))
     parser.add_argument("--shared", type=Path, default=shared, help="the shared photo sets")
-    parser.add_argument("--weights", type=Path, help="timm's mobilenetv2_100 with 1,000 classes; also counts answers")
-    parser.add_argument("--photos", type=int, default=1000, help="how many answers are counted (default: 1000)")
+    parser.add_argument(
+        "--weights", type=Path, help="timm's mobilenetv2_100 with 1,000 classes; also counts answers"
+    )
+    parser.add_argument(
+        "--photos", type=int, default=1000, help="how many answers are counted (default: 1000)"
+    )
     parser.add_argument("--repeats", type=int, default=3, help="rounds of timing; 0: no pixels (default: 3)")
     parser.add_argument("--results", type=Path, default=common.RESULTS, help="where the CSVs go")
     options = parser.parse_args()

@@ -28,7 +28,8 @@ def test_names_are_what_they_are_called(name):
 
 def test_verbs():
     assert sorted(VERBS) == [
-        "demo", "doctor", "evaluate", "index", "load", "predict", "recipes", "report", "train",
+        "audit", "demo", "doctor", "evaluate", "index", "load", "predict", "quarantine", "recipes", "report",
+        "train",
     ]  # fmt: skip
 
 

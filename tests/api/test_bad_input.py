@@ -266,7 +266,7 @@ def test_a_model_that_would_answer_otherwise_than_the_network_is_not_written(
 def test_a_photo_that_changes_during_training_is_noticed_where_it_is_read_again(
     train, own_photos, tmp_path, bare, monkeypatch
 ):
-    monkeypatch.setattr("sortograph.loading.places.limit", lambda folder: 0)  # nothing can be kept
+    monkeypatch.setattr("sortograph.caches.limit", lambda folder: 0)  # nothing can be kept
     monkeypatch.setenv("SORTOGRAPH_CACHE", str(tmp_path / "cache"))
 
     def swap(event):

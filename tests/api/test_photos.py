@@ -56,7 +56,8 @@ def test_the_order_of_classes(photos):
 def test_progress_is_told(photos):
     told = []
     sortograph.index(photos, progress=told.append)
-    assert told[-1] == Step("reading photos", 30, 30)
+    assert Step("reading photos", 30, 30) in told
+    assert all(step.done <= step.total for step in told)
 
 
 def test_a_grid_is_drawn_at_the_size_of_its_tiles(photos, tmp_path, watch):

@@ -127,6 +127,7 @@ def test_photos_of_several_splits_count_for_the_one_that_taught_most(copied, own
             splits=(*(first if k == row else split for k, split in enumerate(index.splits)), second),
             sha256=(*index.sha256, index.sha256[row]),
             sizes=np.vstack([index.sizes, index.sizes[row]]),
+            twins=(*index.twins, ""),
         )
         write_index(changed, copied / "index.csv")
         runs.write_run(replace(record, fingerprint=changed.fingerprint))

@@ -60,5 +60,5 @@ def test_more_leaks_are_graver(clean: AuditView, change: Change) -> None:
 def test_the_remedy_hangs_on_who_made_the_splits(clean: AuditView, change: Change) -> None:
     view = change(clean, groups={0: "house", 4: "house"})
     given, made = leaks(view)[0], leaks(replace(view, given=False))[0]
-    assert "cut the splits again" in made.remedy
+    assert "have the splits cut anew" in made.remedy
     assert "into one split" in given.remedy

@@ -7,6 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
+from sortograph.images.crew import shared_crew
 from sortograph.images.preprocess import prepare
 from sortograph.loading.pixels import PhotoPixels
 from sortograph.models import build, plan
@@ -81,8 +82,9 @@ def test_photos_on_disk_train_as_their_pixels_do(make_run, same, figures, tmp_pa
     for _ in range(2):  # decoded, then from the cache
         disk = make_run(changes)
         disk.index, disk.pixels = memory.index, PhotoPixels(spec, 1 + zoom)
-        for path in memory.index.paths:
-            disk.pixels.read(tmp_path / path)
+        readings = shared_crew().read(tmp_path, memory.index.paths, disk.pixels.sizes)
+        for reading in readings:
+            disk.pixels.keep(reading.facts, reading.pixels)
         disk.pixels.flush()
         fitted.append(disk.fit())
     assert same(*fitted)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from sortograph.dataset import leak_notes
 from sortograph.dataset.groups import no_group_note
 from sortograph.errors import counted
@@ -33,11 +31,11 @@ def tell_rejected(index: DatasetIndex, progress: Progress) -> None:
     progress(Said(f"{counted(count, 'unreadable photo')} {are} left out: {first}{more}", warning=True))
 
 
-def tell_findings(result: AuditResult, photos: Path, progress: Progress) -> None:
+def tell_findings(result: AuditResult, progress: Progress) -> None:
     """The gravest findings that nothing else has told, and how to see the others."""
     new = [finding for finding in result.findings if finding.check not in _TOLD]
     grave = [finding for finding in new if finding.severity >= _GRAVE]
     for finding in grave[:_NAMED]:
         progress(Said(f"{finding.check}: {finding.message}", warning=True))
     if rest := len(new) - len(grave[:_NAMED]):
-        progress(Said(f"the audit has {counted(rest, 'further finding')}: sortograph audit {photos}"))
+        progress(Said(f"the audit has {counted(rest, 'further finding')}: sortograph audit PHOTOS"))

@@ -141,7 +141,7 @@ def _read(photos: Path, settings: Recipe, progress: Progress) -> tuple[DatasetIn
     _check_fit(settings, read.index)
     tell_notes(read.index, progress)
     tell_rejected(read.index, progress)
-    tell_findings(quick_audit(read, progress), photos, progress)
+    tell_findings(quick_audit(read, progress), progress)
     return read.index, pixels
 
 

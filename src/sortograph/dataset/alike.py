@@ -23,7 +23,7 @@ _TINY = 1e-6
 _PAIRS = 128  # compared together
 # What two photos must have in common. Sheets of white paper are alike as a whole, whatever is written on
 # them: their detail tells. Where that is faint, as in tiny photos that were enlarged, it must agree the more.
-WHOLE, OVERLAP = 0.93, 0.85
+WHOLE, OVERLAP = 0.93, 0.7
 DETAIL, FAINT_DETAIL, FAINT = 0.75, 0.95, 1.2
 
 

@@ -17,11 +17,17 @@ def leak_notes(index: DatasetIndex) -> tuple[str, ...]:
 def _leaks(index: DatasetIndex) -> Iterator[str]:
     for (first, second), n in index.overlaps().items():
         photos = f"{n} of {counted(len(index.rows(second)), f'{second} photo')}"
-        same = "the same content, or nearly" if index.twins else "the same content"
+        same = "the same content" if n == _copies(index, first, second) else "the same content, or nearly"
         yield f"leak: {photos} {_are(n)} in {first}, too ({same}); scores on {second} are too good"
     for first, second, n in _shared_groups(index):
         photos = f"{n} of {counted(len(index.rows(second)), f'{second} photo')}"
         yield f"leak: {photos} {_are(n)} of a group that is in {first}, too; scores on {second} are too good"
+
+
+def _copies(index: DatasetIndex, first: str, second: str) -> int:
+    """How many photos of `second` have exactly the content of one of `first`."""
+    known = {index.sha256[row] for row in index.rows(first)}
+    return sum(index.sha256[row] in known for row in index.rows(second))
 
 
 def _are(n: int) -> str:

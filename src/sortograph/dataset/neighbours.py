@@ -1,9 +1,9 @@
 """Photos whose fingerprints are near: candidates for twins, found without comparing all with all.
 
 A fingerprint holds the longest waves of a photo. Waves of a crop follow from those of the whole by a matrix,
-so that every photo is looked up as it is and as nine crops of itself, without its pixels. Mirroring changes
-the signs of waves that are odd from side to side; squares of a grid over waves that are even, and the size of
-one that is odd, are the same for both.
+so that every photo is looked up as it is and as crops of itself, without its pixels. Mirroring changes the
+signs of waves that are odd from side to side; the squares of a grid over waves that are even, and the size
+of one that is odd, are the same for both.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from sortograph.records.looks import UNIT, WAVES
 
 Ints = NDArray[np.int64]
 Reals = NDArray[np.float32]
+View = tuple[NDArray[np.float64], NDArray[np.float64]]  # for the rows, for the columns
 
-RADIUS = 0.35  # between the weighted waves of two photos, each of norm 1
 NEAREST = 8  # candidates that a photo may have by itself; others may have it among theirs
-KEPT = 0.94  # of the width and of the height, in a crop that is looked up
+FEW = 50_000  # photos that are searched with the wider mesh
 _USED = 6  # waves a side that are compared
 # (row, column) of the waves that make the grid, and by how much those of twins may differ.
 _AXES = (
@@ -75,14 +75,16 @@ class Pairs:
 def near_pairs(fingerprints: NDArray[np.int16], progress: Progress = silent) -> Pairs:
     """Pairs of photos that may be twins, in ascending order; fingerprints are int16 (N, 64).
 
-    Found is every pair of which one lies within `RADIUS` of the other or of a crop of it, mirrored or not,
+    Found is every pair of which one lies within a radius of the other or of a crop of it, mirrored or not,
     and within the tolerances of the grid, as long as fewer than `_CROWD` photos share a square; of crowds
-    only the nearest by one wave are read. A photo gives its `NEAREST` such pairs. Photos of one colour give
-    none. Time grows like n log n while squares hold few photos; the crowd bounds it for photos all alike.
+    only the nearest by one wave are read. More than `FEW` photos are searched with smaller tolerances, and
+    with fewer crops. A photo gives its `NEAREST` such pairs. Photos of one colour give none.
+    Time grows like n log n while squares hold few photos; the crowd bounds it for photos all alike.
     """
     rows = np.flatnonzero(np.square(fingerprints.astype(np.float64)).sum(axis=1) > (UNIT / 2) ** 2)
-    squares = _Squares.of(_vectors(fingerprints[rows], _WHOLE))
-    found: list[tuple[Ints, Ints, NDArray[np.float32]]] = []
+    mesh = _WIDE if len(rows) <= FEW else _NARROW
+    squares = _Squares.of(_vectors(fingerprints[rows], _WHOLE), mesh)
+    found: list[tuple[Ints, Ints, Reals]] = []
     for start in range(0, len(rows), _QUERIES):
         asked = squares.order[start : start + _QUERIES]
         found.append(_nearest(asked, fingerprints[rows[asked]], squares))
@@ -90,12 +92,10 @@ def near_pairs(fingerprints: NDArray[np.int16], progress: Progress = silent) -> 
     return _joined(rows, found)
 
 
-def _nearest(
-    asked: Ints, fingerprints: NDArray[np.int16], squares: _Squares
-) -> tuple[Ints, Ints, NDArray[np.float32]]:
+def _nearest(asked: Ints, fingerprints: NDArray[np.int16], squares: _Squares) -> tuple[Ints, Ints, Reals]:
     """(query, neighbour, signed likeness) of the nearest neighbours of the photos that are `asked`."""
     parts = []
-    for view in _VIEWS:
+    for view in squares.mesh.views:
         query, other, likeness = squares.around(_vectors(fingerprints, view))
         distinct = asked[query] != other
         parts.append((query[distinct], other[distinct], likeness[distinct]))
@@ -117,7 +117,7 @@ def starts(*columns: Ints) -> NDArray[np.bool_]:
     return fresh
 
 
-def _joined(rows: Ints, found: list[tuple[Ints, Ints, NDArray[np.float32]]]) -> Pairs:
+def _joined(rows: Ints, found: list[tuple[Ints, Ints, Reals]]) -> Pairs:
     """Each pair once, mirrored or not as where it is most alike."""
     if not found:
         nothing = np.zeros(0, dtype=np.int64)
@@ -142,10 +142,13 @@ def _crop(start: float, kept: float) -> NDArray[np.float64]:
     return matrix
 
 
-View = tuple[NDArray[np.float64], NDArray[np.float64]]
+def _crops(kept: float) -> tuple[View, ...]:
+    """Nine crops that keep a part of the width and of the height; the one in the middle is the fifth."""
+    cuts = [_crop(start, kept) for start in (0, (1 - kept) / 2, 1 - kept)]
+    return tuple(product(cuts, cuts))
+
+
 _WHOLE: View = (np.eye(WAVES), np.eye(WAVES))
-_CUTS = [_crop(start, KEPT) for start in (0, (1 - KEPT) / 2, 1 - KEPT)]
-_VIEWS: tuple[View, ...] = (_WHOLE, *product(_CUTS, _CUTS))
 _ROW, _COLUMN = (axis.ravel()[1:] for axis in np.indices((_USED, _USED)))
 _ODD = _COLUMN % 2 == 1
 # Photos have strong long waves whatever they show; this gives the shorter ones, which tell them apart, a say.
@@ -164,6 +167,47 @@ def _vectors(fingerprints: NDArray[np.int16], view: View) -> Reals:
     return np.asarray(waves / np.maximum(norms, 1e-9), dtype=np.float32)
 
 
+_PLACES = np.array([_place(wave) for wave, _ in _AXES])
+
+
+@dataclass(frozen=True, slots=True)
+class _Mesh:
+    """A grid over the waves of `_AXES`, and what is looked up in it.
+
+    radius      between the vectors of two photos
+    views       how a photo is looked up: as it is, and as crops of itself
+    tolerances  float32 (6,), of each axis
+    reach       in steps of the wave that orders the photos of one square
+    strides     int64 (6,): squares are numbered by their place along the axes @ strides
+    corners     int64 (64,): from one square to itself and its upper neighbours
+    """
+
+    radius: float
+    views: tuple[View, ...]
+    tolerances: Reals
+    reach: int
+    strides: Ints
+    corners: Ints
+
+    @classmethod
+    def of(cls, scale: float, radius: float, crops: tuple[View, ...]) -> _Mesh:
+        tolerances = np.array([scale * tolerance for _, tolerance in _AXES], dtype=np.float32)
+        spans = 2 * np.ceil(0.5 / tolerances).astype(np.int64) + 4
+        strides = np.concatenate([[1], np.cumprod(spans[:-1])])
+        corners = np.array(list(product((0, 1), repeat=len(_AXES)))) @ strides
+        reach = int(np.ceil(scale * _REACH * _STEPS))
+        return cls(radius, (_WHOLE, *crops), tolerances, reach, strides, corners)
+
+    def squares(self, axes: Reals) -> Ints:
+        """Squares that hold the waves (n, 6). They are two tolerances wide: two squares a side hold whatever
+        lies within the tolerance."""
+        return np.asarray(np.floor(axes / (2 * self.tolerances)).astype(np.int64) @ self.strides)
+
+
+_NARROW = _Mesh.of(1.0, 0.35, (*_crops(0.95), _crops(0.90)[4]))
+_WIDE = _Mesh.of(1.5, 0.40, _crops(0.95) + _crops(0.90))
+
+
 @dataclass(frozen=True, slots=True)
 class _Squares:
     """Photos ordered by their square of the grid, and in it by one more wave.
@@ -178,21 +222,22 @@ class _Squares:
     keys: Ints
     vectors: Reals
     axes: Reals
+    mesh: _Mesh
 
     @classmethod
-    def of(cls, vectors: Reals) -> _Squares:
+    def of(cls, vectors: Reals, mesh: _Mesh) -> _Squares:
         axes = vectors[:, _PLACES]
-        keys = np.floor(axes / _WIDTHS).astype(np.int64) @ _STRIDES * _STEPS + _level(vectors)
-        order = np.lexsort((np.arange(len(keys)), keys))
-        return cls(order, keys[order], vectors, axes[order])
+        keys = mesh.squares(axes) * _STEPS + _level(vectors)
+        order = np.argsort(keys, kind="stable")
+        return cls(order, keys[order], vectors, axes[order], mesh)
 
-    def around(self, queries: Reals) -> tuple[Ints, Ints, NDArray[np.float32]]:
+    def around(self, queries: Reals) -> tuple[Ints, Ints, Reals]:
         """(query, row, signed likeness) of all photos near the queries, float32 (n, 35).
 
         The likeness is the cosine, below 0 where the row is like the mirrored query.
         """
         query, place = self._crowds(queries)
-        for axis, (_, tolerance) in enumerate(_AXES):
+        for axis, tolerance in enumerate(self.mesh.tolerances):
             gap = queries[query, _PLACES[axis]] - self.axes[place, axis]
             near = np.abs(gap) <= tolerance
             query, place = query[near], place[near]
@@ -200,22 +245,22 @@ class _Squares:
         products = queries[query] * self.vectors[row]
         odd = products[:, _ODD].sum(axis=1)
         likeness = products[:, ~_ODD].sum(axis=1) + np.abs(odd)
-        near = likeness >= 1 - RADIUS**2 / 2
+        near = likeness >= 1 - self.mesh.radius**2 / 2
         return query[near], row[near], np.where(odd < 0, -likeness, likeness)[near]
 
     def _crowds(self, queries: Reals) -> tuple[Ints, Ints]:
         """(query, place in the order) of what lies in the squares that the tolerances reach."""
-        corner = np.floor((queries[:, _PLACES] - _WIDTHS / 2) / _WIDTHS).astype(np.int64) @ _STRIDES
-        squares = ((corner[:, None] + _CORNERS) * _STEPS).ravel()
-        level = np.repeat(_level(queries), len(_CORNERS))
-        reach = int(np.ceil(_REACH * _STEPS))
+        corners, reach = self.mesh.corners, self.mesh.reach
+        corner = self.mesh.squares(queries[:, _PLACES] - self.mesh.tolerances)
+        squares = ((corner[:, None] + corners) * _STEPS).ravel()
+        level = np.repeat(_level(queries), len(corners))
         sort = np.argsort(squares)  # needles in order find their places several times as fast
         squares, level = squares[sort], level[sort]
         low = np.searchsorted(self.keys, squares + np.maximum(level - reach, 0))
         high = np.searchsorted(self.keys, squares + np.minimum(level + reach, _STEPS - 1), side="right")
         low, high = self._thinned(low, high, squares + level)
         counts = high - low
-        query = np.repeat(sort // len(_CORNERS), counts)
+        query = np.repeat(sort // len(corners), counts)
         steps = np.arange(len(query)) - np.repeat(np.cumsum(counts) - counts, counts)
         return query, np.repeat(low, counts) + steps
 
@@ -227,14 +272,6 @@ class _Squares:
         low[many] = np.clip(middle - _CROWD // 2, low[many], high[many] - _CROWD)
         high[many] = low[many] + _CROWD
         return low, high
-
-
-_PLACES = np.array([_place(wave) for wave, _ in _AXES])
-# Two squares a side hold whatever lies within the tolerance.
-_WIDTHS = np.array([2 * tolerance for _, tolerance in _AXES], dtype=np.float32)
-_SPANS = 2 * np.ceil(1 / _WIDTHS).astype(np.int64) + 4
-_STRIDES = np.concatenate([[1], np.cumprod(_SPANS[:-1])])
-_CORNERS = np.array(list(product((0, 1), repeat=len(_AXES)))) @ _STRIDES
 
 
 def _level(vectors: Reals) -> Ints:

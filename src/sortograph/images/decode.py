@@ -32,7 +32,7 @@ __all__ = ["MAX_BYTES", "MAX_PIXELS", "SUFFIXES", "Opened", "contract", "decode"
 __all__ += ["photo_errors", "shrunk_size", "to_rgb"]
 
 # Raised whenever the same bytes could decode to other pixels; part of every pixel cache key.
-DECODE_CONTRACT = 2
+DECODE_CONTRACT = 3
 # JPEG covers MPO, the format of phones with several pictures in one file: Pillow opens it as JPEG.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF")
 SUFFIXES = frozenset(
@@ -93,7 +93,7 @@ def decode(data: bytes, at_least: tuple[int, int] | None = None) -> NDArray[np.u
     """Decode one photo to RGB, uint8 (H, W, 3).
 
     at_least: (height, width) that the caller will resize to. JPEGs are then shrunk while they are
-    decoded (by 2, 4 or 8, as libjpeg offers), but never below twice that size.
+    decoded (by 2, 4 or 8, as libjpeg offers), but never below three and a half times that size.
 
     Raises PhotoError with the reason when the bytes are no readable photo.
 
@@ -177,8 +177,13 @@ def shrunk_size(data: bytes, at_least: tuple[int, int]) -> tuple[int, int]:
 def _shrink(image: Image.Image, at_least: tuple[int, int]) -> None:
     if image.format in ("JPEG", "MPO"):
         height, width = at_least
-        wanted = (2 * height, 2 * width) if _lies_on_side(image) else (2 * width, 2 * height)
-        image.draft(image.mode, wanted)
+        width, height = _spare(width), _spare(height)
+        image.draft(image.mode, (height, width) if _lies_on_side(image) else (width, height))
+
+
+def _spare(side: int) -> int:
+    """What a side that will be resized must at least be: below, fine patterns come out differently."""
+    return -(-7 * side // 2)
 
 
 def measure(data: bytes) -> tuple[int, int]:

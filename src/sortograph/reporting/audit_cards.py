@@ -35,7 +35,7 @@ class Level:
 LEVELS = (
     Level("grave", "grave", 0.7),
     Level("look", "look at this", 0.4),
-    Level("note", "good to know", 0.0),
+    Level("minor", "good to know", 0.0),
 )
 
 

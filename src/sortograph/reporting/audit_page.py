@@ -92,6 +92,7 @@ def _context(view: AuditPage) -> dict[str, Any]:
         "sections": audit_cards.sections(result.findings, index, view.thumbnails),
         "clean": [audit_cards.title(check) for check in result.ran if check not in found],
         "skipped": [(audit_cards.title(check), reason) for check, reason in result.skipped.items()],
+        "not_run": counted(len(result.skipped), "check"),
         "index": index,
         "split_names": split_names,
         "class_counts": class_counts,
@@ -102,19 +103,16 @@ def _context(view: AuditPage) -> dict[str, Any]:
 
 
 def _verdict(result: AuditResult, counts: tuple[int, ...]) -> _Verdict:
-    grave, look, note = counts
-    missing = len(result.skipped)
-    skipped = f"{counted(missing, 'check')} could not be run: see the end of this page." if missing else ""
+    grave, look, minor = counts
     if grave:
-        return _Verdict("grave", counted(grave, "grave finding"), f"Settle them before you train. {skipped}")
+        return _Verdict("grave", counted(grave, "grave finding"), "Settle what is grave before you train.")
     if look:
-        return _Verdict("look", f"{counted(look, 'finding')} to look at", f"Nothing is grave. {skipped}")
-    if note:
-        return _Verdict("calm", "Nothing to mend", f"{counted(note, 'thing')} good to know. {skipped}")
+        return _Verdict("look", f"{counted(look, 'finding')} to look at", "Nothing is grave.")
+    if minor:
+        return _Verdict("calm", "Nothing to mend", f"{counted(minor, 'thing')} good to know.")
     if result.ran:
-        words = f"{counted(len(result.ran), 'check')} ran and found nothing. {skipped}"
-        return _Verdict("calm", "All clear", words)
-    return _Verdict("look", "Nothing was checked", skipped)
+        return _Verdict("calm", "All clear", f"{counted(len(result.ran), 'check')} ran and found nothing.")
+    return _Verdict("look", "Nothing was checked", "")
 
 
 def _figures(index: DatasetIndex) -> list[tuple[str, str]]:
@@ -124,8 +122,8 @@ def _figures(index: DatasetIndex) -> list[tuple[str, str]]:
     figures = [
         ("photos", f"{len(index):,}"),
         ("classes", f"{len(index.classes):,}"),
-        ("splits", parts or "not cut yet"),
         ("unreadable", f"{len(index.rejected):,}"),
     ]
-    unlabelled = int((index.labels < 0).sum())
-    return [*figures, ("without a class", f"{unlabelled:,}")] if unlabelled else figures
+    if unlabelled := int((index.labels < 0).sum()):
+        figures.append(("without a class", f"{unlabelled:,}"))
+    return [*figures, ("splits", parts or "not cut yet")]
