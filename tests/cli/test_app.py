@@ -28,7 +28,8 @@ TREE = dict(commands(typer.main.get_command(app.app())))
 def test_the_verbs():
     assert sorted(name for name in TREE if " " not in name) == sorted(VERBS)
     assert {name for name in TREE if " " in name} == {
-        f"recipes {verb}" for verb in ("list", "show", "copy", "check")
+        *(f"quarantine {verb}" for verb in ("apply", "undo")),
+        *(f"recipes {verb}" for verb in ("list", "show", "copy", "check")),
     }
 
 

@@ -17,7 +17,7 @@ from sortograph.errors import PhotoError
 from sortograph.images import process, worker
 from sortograph.images.inspect import facts_of
 from sortograph.images.preprocess import prepare
-from sortograph.images.worker import READY, Job, Reading, framed, receive, request, scaled
+from sortograph.images.worker import READY, Job, Reading, framed, receive, request
 from sortograph.records import PreprocessSpec
 
 SPEC = PreprocessSpec(size=(12, 20), mode="crop", interpolation="bicubic", mean=(0.5, 0.5, 0.5))
@@ -43,7 +43,7 @@ def test_sizes_are_those_of_the_pixels(root: Path) -> None:
     for factor in (1.0, 1.06, 1.25, 1.3333):
         spec = PreprocessSpec(size=(37, 150))
         reading = read(Job(root, ((spec, factor),)), "b.png")
-        assert reading.pixels[0].shape == (*scaled(spec, factor), 3)
+        assert reading.pixels[0].shape == (*spec.scaled(factor), 3)
 
 
 def read(job: Job, path: str) -> Reading:

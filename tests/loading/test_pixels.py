@@ -51,15 +51,11 @@ def read(pixels: PhotoPixels, path: Path):
     facts = inspect(path)
     if not pixels.has(facts.sha256):
         made = [
-            resize(decode(path.read_bytes(), at_least=scaled(spec, factor)), spec, factor)
+            resize(decode(path.read_bytes(), at_least=spec.scaled(factor)), spec, factor)
             for spec, factor in pixels.sizes
         ]
         pixels.keep(facts, made)
     return facts
-
-
-def scaled(spec: PreprocessSpec, factor: float) -> tuple[int, int]:
-    return round(spec.size[0] * factor), round(spec.size[1] * factor)
 
 
 def read_all(pixels: PhotoPixels, root: Path):

@@ -29,7 +29,7 @@ def resize(pixels: NDArray[np.uint8], spec: PreprocessSpec, factor: float = 1.0)
     "squash" changes the aspect, "crop" covers the size and cuts the middle out, "pad" fits inside it
     and fills with black. Shrinking averages over the covered area (Pillow's antialiased filters).
     """
-    height, width = (round(side * factor) for side in spec.size)
+    height, width = spec.scaled(factor)
     image = Image.fromarray(pixels)
     resample = _FILTERS[spec.interpolation]
     if spec.mode == "squash":

@@ -74,7 +74,7 @@ class Job:
         return cls(Path(given["root"]), sizes, given["look"])
 
     def shapes(self) -> list[tuple[int, int, int]]:
-        return [(*scaled(spec, factor), 3) for spec, factor in self.sizes]
+        return [(*spec.scaled(factor), 3) for spec, factor in self.sizes]
 
     def bytes_each(self) -> int:
         """Of the pixels that every photo gives."""
@@ -91,7 +91,7 @@ class Job:
         return _REFUSED + reason.encode("utf-8", "backslashreplace")
 
     def _parts(self, data: bytes) -> Iterator[bytes]:
-        targets = [scaled(spec, factor) for spec, factor in self.sizes]
+        targets = [spec.scaled(factor) for spec, factor in self.sizes]
         pictures = _Pictures(data, [*targets, CANONICAL] if self.look or not targets else targets)
         if self.look:
             facts = facts_of(data, pictures.at(CANONICAL))
@@ -134,12 +134,6 @@ class _Pictures:
         if key not in self._held:
             self._held[key] = open_photo(self._data, at_least=target)
         return self._held[key]
-
-
-def scaled(spec: PreprocessSpec, factor: float) -> tuple[int, int]:
-    """Height and width of the pixels that `resize` gives."""
-    height, width = spec.size
-    return round(height * factor), round(width * factor)
 
 
 def request(job: Job, paths: Sequence[str]) -> bytes:

@@ -51,7 +51,7 @@ class PhotoPixels:
         self._record = self._plain.record + (0 if self._large is self._plain else self._large.record)
 
     def _store(self, factor: float) -> PixelStore:
-        height, width = _scaled(self.spec, factor)
+        height, width = self.spec.scaled(factor)
         store = PixelStore(
             self._folder / "pixels" / contract() / self.spec.resize_key(factor), (height, width, 3)
         )
@@ -128,7 +128,7 @@ class PhotoPixels:
         if not lacking:
             return store.read(contents)
         made = self._decoded(index, lacking, factor)
-        height, width = _scaled(self.spec, factor)
+        height, width = self.spec.scaled(factor)
         pixels = np.empty((len(rows), height, width, 3), dtype=np.uint8)
         stored = np.array([content in store for content in contents])
         pixels[stored] = store.read([c for c in contents if c in store]) if stored.any() else 0
@@ -144,7 +144,7 @@ class PhotoPixels:
             data = read_photo(index.root, index.paths[row])
             if hashlib.sha256(data).hexdigest() != index.sha256[row]:
                 raise PhotoError("changed since it was indexed")
-            return resize(decode(data, at_least=_scaled(self.spec, factor)), self.spec, factor)
+            return resize(decode(data, at_least=self.spec.scaled(factor)), self.spec, factor)
         except PhotoError as error:
             raise RunError(
                 f"a photo cannot be used any more ({error.what})",
@@ -152,8 +152,3 @@ class PhotoPixels:
                 expected="photos that stay as they are while a model is trained",
                 fix="train again",
             ) from None
-
-
-def _scaled(spec: PreprocessSpec, factor: float) -> tuple[int, int]:
-    height, width = spec.size
-    return round(height * factor), round(width * factor)

@@ -50,9 +50,14 @@ class PreprocessSpec:
         offset = tuple((low - m) / s for m, s in zip(self.mean, self.std, strict=True))
         return scale, offset
 
+    def scaled(self, factor: float = 1.0) -> tuple[int, int]:
+        """Height and width at `factor` times the size."""
+        height, width = self.size
+        return round(height * factor), round(width * factor)
+
     def resize_key(self, factor: float = 1.0) -> str:
         """Names the uint8 pixels that this spec leads to, at `factor` times its size."""
-        height, width = (round(side * factor) for side in self.size)
+        height, width = self.scaled(factor)
         return f"{height}x{width}-{self.mode}-{self.interpolation}"
 
     def to_json(self) -> dict[str, Any]:
