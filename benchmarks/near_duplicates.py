@@ -332,12 +332,13 @@ def main() -> None:
         search(options.search, options.seed)
         return
     session = common.session()
-    for part in filter(None, options.parts.split(",")):
-        rows = measure(part, options, session)
-        common.append_rows(common.results_file("near-duplicates", PACKAGES), rows)
+    # The searches first: a process starts with the memory peak of the one that starts it.
     for n in filter(None, options.scales.split(",")):
         row = scaled(int(n), options.seed, session)
         common.append_rows(common.results_file("near-duplicates-search", PACKAGES), [row])
+    for part in filter(None, options.parts.split(",")):
+        rows = measure(part, options, session)
+        common.append_rows(common.results_file("near-duplicates", PACKAGES), rows)
 
 
 if __name__ == "__main__":

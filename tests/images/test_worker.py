@@ -104,7 +104,7 @@ def test_each_picture_is_decoded_once(root: Path, monkeypatch: pytest.MonkeyPatc
         return real(data, at_least)
 
     monkeypatch.setattr(worker, "open_photo", spy)
-    sizes = tuple((PreprocessSpec(size=size), 1.0) for size in ((200, 200), (150, 250), (60, 60), (20, 20)))
+    sizes = tuple((PreprocessSpec(size=size), 1.0) for size in ((200, 200), (150, 250), (40, 40), (20, 20)))
     read(Job(root, sizes), "b.png")
     assert len(opened) == 1
     opened.clear()

@@ -70,6 +70,12 @@ class Page(HTMLParser):
 JPEG = jpeg_thumbnail(np.full((30, 40, 3), 90, dtype=np.uint8))
 
 
+def gif() -> bytes:
+    buffer = io.BytesIO()
+    Image.new("P", (4, 4)).save(buffer, "GIF")
+    return buffer.getvalue()
+
+
 def same(paths: Sequence[str]) -> dict[str, bytes]:
     return dict.fromkeys(paths, JPEG)
 
@@ -164,7 +170,7 @@ def test_thumbnails_decode(index: DatasetIndex) -> None:
     ]
 
 
-@pytest.mark.parametrize("data", [b"", b"<svg onload='alert(1)'/>", b"GIF89a", b"\xff\xd8\xff"])
+@pytest.mark.parametrize("data", [b"", b"<svg onload='alert(1)'/>", gif(), b"\xff\xd8\xff"])
 def test_what_is_no_picture_is_not_shown_as_one(index: DatasetIndex, data: bytes) -> None:
     page = page_of(index, finding("음식/0000.jpg"), thumbnails=lambda paths: dict.fromkeys(paths, data))
     assert page.all("img") == []

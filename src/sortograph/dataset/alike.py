@@ -18,7 +18,6 @@ Reals = NDArray[np.float32]
 SIDE = 96
 _LEVELS = ((4, 4), (2, 4))  # (pixels of a side averaged into one, steps) from coarse to fine
 _STRETCH = 0.15  # by how much a side may shrink or grow
-_LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 _TINY = 1e-6
 _PAIRS = 128  # compared together
 # What two photos must have in common. Sheets of white paper are alike as a whole, whatever is written on
@@ -69,13 +68,18 @@ def _are_same(found: Likeness) -> NDArray[np.bool_]:
 
 def likeness(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> Likeness:
     """Compare photos pair by pair: uint8 (n, 96, 96, 3) each, mirrored already where they are."""
-    a, b = (photos.astype(np.float32) @ _LUMA for photos in (first, second))
+    a, b = _luma(first), _luma(second)
     place = np.tile(np.array([0, 1, 0, 1], dtype=np.float32), (len(a), 1))
     for block, steps in _LEVELS:
         small_a, small_b = _averaged(a, block), _averaged(b, block)
         for _ in range(steps):
             place = _step(small_a, small_b, place)
     return _compared(a, b, place)
+
+
+def _luma(photos: NDArray[np.uint8]) -> Reals:
+    red, green, blue = (photos[..., channel].astype(np.float32) for channel in range(3))
+    return _reals(0.299 * red + 0.587 * green + 0.114 * blue)
 
 
 def _averaged(luma: Reals, block: int) -> Reals:
@@ -93,11 +97,12 @@ def _step(a: Reals, b: Reals, place: Reals) -> Reals:
     along = _centres(side)
     slopes = np.stack([down, down * along[:, None], right, right * along], axis=1)
     slopes = (slopes * inside[:, None]).reshape(len(a), 4, -1)
-    gaps = ((target - moved) * inside).reshape(len(a), -1, 1)
-    normal = slopes @ slopes.transpose(0, 2, 1)
+    gaps = ((target - moved) * inside).reshape(len(a), -1)
+    # No matrix products: BLAS would set threads to them, which wait for each other on a busy machine.
+    normal = np.einsum("nip,njp->nij", slopes, slopes)
     ridge = normal.trace(axis1=1, axis2=2) * 1e-4 + _TINY
     normal += ridge[:, None, None] * np.eye(4, dtype=np.float32)
-    change = np.linalg.solve(normal, slopes @ gaps)[:, :, 0]
+    change = np.linalg.solve(normal, np.einsum("nip,np->ni", slopes, gaps)[:, :, None])[:, :, 0]
     return _limited(place + np.clip(change, -0.05, 0.05))
 
 
@@ -117,17 +122,21 @@ def _centres(side: int) -> Reals:
 
 def _moved(a: Reals, place: Reals) -> tuple[Reals, Reals]:
     """The part of each first photo at `place`, and 1 where it has pixels, 0 where it has none."""
-    rows, held_down = _sampling(place[:, 0], place[:, 1], a.shape[1])
-    columns, held_right = _sampling(place[:, 2], place[:, 3], a.shape[1])
-    return _reals(rows @ a @ columns.transpose(0, 2, 1)), held_down[:, :, None] * held_right[:, None, :]
+    down, inside_down = _sampled(a, place[:, 0], place[:, 1])
+    right, inside_right = _sampled(down.transpose(0, 2, 1), place[:, 2], place[:, 3])
+    return right.transpose(0, 2, 1), _reals(inside_down[:, :, None] & inside_right[:, None, :])
 
 
-def _sampling(start: Reals, size: Reals, side: int) -> tuple[Reals, Reals]:
-    """Matrices (n, side, side) that interpolate linearly along a line, and which results lie on it."""
+def _sampled(a: Reals, start: Reals, size: Reals) -> tuple[Reals, NDArray[np.bool_]]:
+    """Rows of each photo at even distances, interpolated linearly; (n, side) whether the photo has them."""
+    side = a.shape[1]
     points = (start[:, None] + size[:, None] * _centres(side)) * side - 0.5
     inside = (points >= -0.5) & (points <= side - 0.5)
-    gaps = np.clip(points, 0, side - 1)[:, :, None] - np.arange(side)
-    return _reals(np.maximum(0, 1 - np.abs(gaps))), _reals(inside)
+    points = _reals(np.clip(points, 0, side - 1))
+    above = np.minimum(points.astype(np.int64), side - 2)
+    weight = (points - above)[:, :, None].astype(np.float32)
+    photo = np.arange(len(a))[:, None]
+    return a[photo, above] * (1 - weight) + a[photo, above + 1] * weight, inside
 
 
 def _standard(luma: Reals, inside: Reals) -> Reals:

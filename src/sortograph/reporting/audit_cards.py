@@ -200,7 +200,7 @@ def _share_out(findings: Sequence[Finding], photos: _Photos) -> list[list[str]]:
         seen[finding.check] += 1
     shown: list[list[str]] = [[] for _ in findings]
     left = TILES
-    for _, number in turns:
+    for _, number in sorted(turns):
         readable = [path for path in findings[number].photos if not photos.reason(path)]
         shown[number] = readable[: min(TILES_EACH, left)]
         left -= len(shown[number])
