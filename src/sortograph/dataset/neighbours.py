@@ -81,9 +81,11 @@ def near_pairs(fingerprints: NDArray[np.int16], progress: Progress = silent) -> 
     with fewer crops. A photo gives its `NEAREST` such pairs. Photos of one colour give none.
     Time grows like n log n while squares hold few photos; the crowd bounds it for photos all alike.
     """
-    rows = np.flatnonzero(np.square(fingerprints.astype(np.float64)).sum(axis=1) > (UNIT / 2) ** 2)
+    rows = np.flatnonzero(
+        np.einsum("ij,ij->i", fingerprints, fingerprints, dtype=np.int64) > (UNIT // 2) ** 2
+    )
     mesh = _WIDE if len(rows) <= FEW else _NARROW
-    squares = _Squares.of(_vectors(fingerprints[rows], _WHOLE), mesh)
+    squares = _Squares.of(_whole_vectors(fingerprints, rows), mesh)
     found: list[tuple[Ints, Ints, Reals]] = []
     for start in range(0, len(rows), _QUERIES):
         asked = squares.order[start : start + _QUERIES]
@@ -206,6 +208,14 @@ class _Mesh:
 
 _NARROW = _Mesh.of(1.0, 0.35, (*_crops(0.95), _crops(0.90)[4]))
 _WIDE = _Mesh.of(1.5, 0.40, _crops(0.95) + _crops(0.90))
+
+
+def _whole_vectors(fingerprints: NDArray[np.int16], rows: Ints) -> Reals:
+    vectors = np.empty((len(rows), len(_WEIGHTS)), dtype=np.float32)
+    for start in range(0, len(rows), _QUERIES):
+        part = slice(start, start + _QUERIES)
+        vectors[part] = _vectors(fingerprints[rows[part]], _WHOLE)
+    return vectors
 
 
 @dataclass(frozen=True, slots=True)
