@@ -28,19 +28,22 @@ CLASSES = 100
 SIDE = 48
 
 SCAN = """
-import json, resource, sys, time
+import json, sys, time
 from pathlib import Path
 from sortograph.dataset import scan
+from sortograph.images.crew import shared_crew
+
+def peak_mb(process):  # not getrusage: it counts what a child had before it became the worker
+    status = Path(f"/proc/{process}/status")
+    lines = status.read_text().splitlines() if status.is_file() else []
+    return max((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM")), default=0.0)
 
 began = time.perf_counter()
 index = scan(Path(sys.argv[1]))
 seconds = time.perf_counter() - began
-peak = [resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-from sortograph.images.crew import shared_crew
-shared_crew().close()
-workers = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-print(json.dumps({"photos": len(index), "seconds": seconds, "peak_mb": peak[0] / 1024,
-                  "largest_worker_mb": workers / 1024, "fingerprint": index.fingerprint}))
+workers = [peak_mb(process) for process in shared_crew().pids()]
+print(json.dumps({"photos": len(index), "seconds": seconds, "peak_mb": peak_mb("self"),
+                  "largest_worker_mb": max(workers, default=0.0), "fingerprint": index.fingerprint[:12]}))
 """
 
 
