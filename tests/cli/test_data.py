@@ -176,3 +176,8 @@ def test_names_cannot_draw(call, photos, capsys):
     data._show(found, None, False)
     out = capsys.readouterr().out
     assert "  a\\x1b[2J\\n\\udcff.jpg: bad\n" in out
+
+
+def test_the_next_command_keeps_what_makes_groups(call, photos):
+    said = call("index", photos, "--no-grid", "--group-from", "(house[0-9]+)", "--follow-links")
+    assert said.out.splitlines()[-1].endswith("--group-from '(house[0-9]+)' --follow-links")

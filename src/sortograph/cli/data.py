@@ -57,16 +57,12 @@ def index(
     from sortograph.api.photos import split_settings
 
     place = _grid(photos, grid, no_grid)
-    changes = [
-        *(overrides or ()),
-        *options.of_data(group_from, follow_links),
-        *split_settings(seed=split_seed, validation=validation, test=test),
-    ]
+    changes = [*(overrides or ()), *split_settings(seed=split_seed, validation=validation, test=test)]
     given: dict[str, Any] = {} if recipe is None else {"recipe": recipe}
     with draw.progress(quiet=quiet) as progress:
         found = api.index(
             photos,
-            overrides=changes,
+            overrides=[*changes, *options.of_data(group_from, follow_links)],
             classes=options.listed(classes),
             grid=place,
             progress=progress,
@@ -78,16 +74,20 @@ def index(
         streams.out_json(as_json(found, place))
     else:
         _show(found, place, verbose)
-        tables.facts([("next", _training(photos, recipe, changes, classes))])
+        more = [] if group_from is None else ["--group-from", group_from]
+        more += ["--follow-links"] if follow_links else []
+        tables.facts([("next", _training(photos, recipe, changes, classes, more))])
     return 0
 
 
-def _training(photos: Path, recipe: str | None, changes: list[str], classes: str | None) -> str:
+def _training(
+    photos: Path, recipe: str | None, changes: list[str], classes: str | None, more: list[str]
+) -> str:
     """The command that trains on the splits that were shown."""
     options_: list[str] = [] if recipe is None else ["--recipe", recipe]
     options_ += [word for change in changes for word in ("--set", change)]
     options_ += [] if classes is None else ["--classes", classes]
-    return tables.command(words.PROGRAM, "train", photos, *options_)
+    return tables.command(words.PROGRAM, "train", photos, *options_, *more)
 
 
 def as_json(found: DatasetIndex, grid: Path | None) -> dict[str, Any]:
