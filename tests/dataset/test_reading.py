@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sortograph.images.crew import Crew, shared_crew
 
 from sortograph.dataset import reading as module
 from sortograph.dataset import scan
+from sortograph.images.crew import Crew, shared_crew
 from sortograph.images.preprocess import prepare
 from sortograph.records import PhotoFacts, PreprocessSpec
 
