@@ -75,7 +75,7 @@ def write_atomic(path: Path, data: bytes) -> None:
             with contextlib.suppress(OSError):
                 Path(name).unlink()
             raise
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
 
 
 def write_json(path: Path, data: Any) -> None:
@@ -132,8 +132,21 @@ def _is_formula(cell: str) -> bool:
     return cell.lstrip("'").startswith(_FORMULA)
 
 
-def _sync_folder(folder: Path) -> None:
-    # Makes the rename itself durable; Windows has no such call.
+def is_in(place: Path, folder: Path) -> bool:
+    """Whether a place is a folder or lies below it; however both are spelled, or linked."""
+    resolved, other = place.resolve(), folder.resolve()
+    return any(each == other or _is_same(each, folder) for each in (resolved, *resolved.parents))
+
+
+def _is_same(place: Path, other: Path) -> bool:
+    try:
+        return place.samefile(other)
+    except (OSError, ValueError):
+        return False
+
+
+def sync_folder(folder: Path) -> None:
+    """Makes names in a folder durable, where the system has a call for it: Windows has none."""
     if os.name != "posix":
         return
     with contextlib.suppress(OSError):

@@ -45,7 +45,7 @@ class _Section(BaseModel):
 
 
 class Data(_Section):
-    """classes: their order in the outputs; empty for natural order. follow_links: look into linked folders."""
+    """classes: their order in the outputs; empty for natural order. follow_links: into linked folders."""
 
     classes: tuple[str, ...] = ()
     follow_links: bool = False

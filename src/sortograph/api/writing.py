@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 
 from sortograph.errors import StorageError, UsageError
-from sortograph.files import storage_errors
+from sortograph.files import is_in, storage_errors
 
 # Right after the header of a PNG, where `draw_sheet` has it written.
 _OUR_PICTURE = b"tEXtSoftware\0sortograph"
@@ -35,15 +35,7 @@ def lies_among(photos: Path, place: Path) -> bool:
     """Whether a place is the folder of photos or lies below it; however it is spelled, or linked."""
     if not os.path.isdir(photos):  # noqa: PTH112, Path.is_dir raises for names that are too long
         return False
-    resolved = place.resolve()
-    return any(_is_same(each, photos) for each in (resolved, *resolved.parents))
-
-
-def _is_same(place: Path, other: Path) -> bool:
-    try:
-        return place.samefile(other)
-    except (OSError, ValueError):
-        return False
+    return is_in(place, photos)
 
 
 def picture_file(path: Path) -> Path:

@@ -58,18 +58,6 @@ def read_journal(path: Path) -> list[Line]:
     return lines
 
 
-def sync_folder(folder: Path) -> None:
-    """Makes names in a folder durable, where the system has a call for it: Windows has none."""
-    if os.name != "posix":
-        return
-    with contextlib.suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-
-
 @contextlib.contextmanager
 def alone(path: Path) -> Iterator[None]:
     """Hold `path`.lock for this process, without waiting for others.

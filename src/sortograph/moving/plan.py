@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sortograph.errors import DataError, PhotoError, StorageError, UsageError, counted, nearest
-from sortograph.files import write_atomic
+from sortograph.files import is_in, write_atomic
 from sortograph.moving.transfer import check_photo, fingerprint
 from sortograph.records import Rejected
 
@@ -185,19 +185,7 @@ def _planned(root: Path, aside: Aside) -> Planned:
 
 def _apart(root: Path, place: Path) -> bool:
     """Whether neither lies in the other; however they are spelled, or linked."""
-    return not (_is_in(place, root) or _is_in(root, place))
-
-
-def _is_in(inner: Path, outer: Path) -> bool:
-    resolved, other = inner.resolve(), outer.resolve()
-    return any(each == other or _is_same(each, other) for each in (resolved, *resolved.parents))
-
-
-def _is_same(one: Path, other: Path) -> bool:
-    try:
-        return one.samefile(other)
-    except (OSError, ValueError):
-        return False
+    return not (is_in(place, root) or is_in(root, place))
 
 
 def _parsed(path: Path) -> Any:

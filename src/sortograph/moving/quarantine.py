@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from sortograph.errors import PhotoError, StorageError
-from sortograph.files import storage_errors
+from sortograph.files import storage_errors, sync_folder
 from sortograph.moving import trail as acts
-from sortograph.moving.journal import alone, sync_folder
+from sortograph.moving.journal import alone
 from sortograph.moving.plan import Plan, Planned, check_root, journal_of, read_plan
 from sortograph.moving.trail import Passage, Trail
 from sortograph.moving.transfer import (

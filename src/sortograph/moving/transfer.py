@@ -24,7 +24,7 @@ from itertools import count
 from pathlib import Path
 
 from sortograph.errors import PhotoError
-from sortograph.moving.journal import sync_folder
+from sortograph.files import sync_folder
 
 # What systems answer where hard links are not possible, or no more of them.
 _NO_LINKS = frozenset((errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK))
