@@ -55,11 +55,22 @@ def make_room(folder: Path, needed: int, keep: tuple[Path, ...]) -> bool:
     for _, store in old:
         if store in keep:
             continue
-        excess -= size(store)
-        shutil.rmtree(store, ignore_errors=True)
+        excess -= _removed(store)
         if excess <= 0:
             return True
     return False
+
+
+def _removed(store: Path) -> int:
+    """Remove a folder of pixels, or what a scan has remembered; how many bytes they took."""
+    if store.is_dir():
+        count = size(store)
+        shutil.rmtree(store, ignore_errors=True)
+        return count
+    count = _file_size(store)
+    with contextlib.suppress(OSError):
+        store.unlink()
+    return count
 
 
 def touch(store: Path) -> None:
@@ -70,7 +81,9 @@ def touch(store: Path) -> None:
 
 def _stores(folder: Path) -> list[Path]:
     # Unlike Path.rglob, os.walk passes over folders that another run removes meanwhile.
-    return [Path(place) for place, _, names in os.walk(folder) if "keys.bin" in names]
+    walked = [(Path(place), names) for place, _, names in os.walk(folder)]
+    pixels = [place for place, names in walked if "keys.bin" in names]
+    return pixels + [place / name for place, names in walked for name in names if name.endswith(".sqlite")]
 
 
 def _used(store: Path) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from PIL import Image
 
 import sortograph
-from sortograph.errors import StorageError, UsageError
+from sortograph.errors import SortographError, StorageError, UsageError
 from sortograph.records import Said
 
 
@@ -24,7 +25,7 @@ def dirty(own_photos: Path) -> Path:
     scene.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(own_photos / "red" / "mirrored.jpg", quality=80)
     shutil.copy(own_photos / "red" / "0.png", own_photos / "red" / "copy.png")
     shutil.copy(own_photos / "green" / "0.png", own_photos / "blue" / "green.png")
-    (own_photos / "red" / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 broken")
+    (own_photos / "red" / "broken.jpg").write_bytes(b"")
     return own_photos
 
 
@@ -135,3 +136,75 @@ def test_near_duplicates_stay_on_one_side_and_are_named_in_the_index(dirty, trai
     pair = [line.split(",") for line in lines if line.startswith(("red/scene", "red/mirrored"))]
     assert {cells[-1] for cells in pair} == {"red/scene.png"}
     assert len({cells[2] for cells in pair}) == 1
+
+
+def test_notes_are_told_too(dirty):
+    said = []
+    (dirty / "empty").mkdir()
+    found = sortograph.audit(dirty, overrides=["split.group_from='(nothing)'"], progress=said.append)
+    told = [event.text for event in said if isinstance(event, Said)]
+    assert "no photos of: 'empty'" in told
+    assert any(text.startswith("no groups are found by '(nothing)'") for text in told)
+    assert set(found.to_json()["notes"]) <= set(told)
+
+
+def test_a_plan_for_a_table_lies_elsewhere(dirty, watch):
+    lines = [f"{path.relative_to(dirty).as_posix()},{path.parent.name}" for path in dirty.rglob("*.png")]
+    (dirty / "table.csv").write_text("\n".join(["path,label", *lines]), encoding="utf-8")
+    with pytest.raises(UsageError, match="among the photos"):
+        sortograph.audit(watch(dirty) / "table.csv", fix=dirty / "plan.json")
+
+
+def test_nothing_to_set_aside_is_no_plan(photos, tmp_path):
+    found = sortograph.audit(photos, fix=tmp_path / "plan.json")
+    assert found.plan is None
+    assert not (tmp_path / "plan.json").exists()
+
+
+def test_a_wrong_model_is_refused_before_photos_are_read(photos, tmp_path):
+    said = []
+    with pytest.raises(SortographError):
+        sortograph.audit(photos, model=tmp_path / "nowhere", progress=said.append)
+    assert said == []
+
+
+def test_training_tells_near_duplicates_under_two_labels(dirty, train, bare, tmp_path):
+    (dirty / "red" / "mirrored.jpg").rename(dirty / "green" / "mirrored.jpg")
+    said = []
+    train(dirty, tmp_path / "run", progress=said.append)
+    warnings = [event.text for event in said if isinstance(event, Said) and event.warning]
+    assert any(text.startswith("conflicting-labels: nearly the same photo has 2 labels") for text in warnings)
+    assert "1 photo under several labels: blue/green.png = green/0.png" in warnings
+
+
+@pytest.fixture
+def given(dirty, tmp_path) -> Path:
+    """Splits of the user's own: the scene is in train, its mirrored version in test."""
+    place = tmp_path / "given"
+    for k, path in enumerate(sorted(path for path in dirty.rglob("*.png") if path.stem.isdigit())):
+        split = ("train", "train", "validation", "test")[k % 4]
+        (place / split / path.parent.name).mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, place / split / path.parent.name)
+    shutil.copy(dirty / "red" / "scene.png", place / "train" / "red")
+    shutil.copy(dirty / "red" / "mirrored.jpg", place / "test" / "red")
+    return place
+
+
+def test_near_duplicates_count_as_seen_wherever_a_run_is_judged(given, train, bare, tmp_path):
+    run = train(given, tmp_path / "run")
+    own, again = run.evaluation["test"], sortograph.evaluate(run.folder, given).evaluation["test"]
+    assert own.leaks == again.leaks == {"train": 1}
+    assert own.metrics == again.metrics
+    assert own.metrics["accuracy_unseen"].n == own.n - 1
+    part = sortograph.evaluate(run.folder, given / "test")
+    assert "nearly the same as training photos of the run: 1 photo; scores are too good" in part.notes
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")
+def test_a_run_that_followed_links_is_judged_through_them(photos, train, bare, tmp_path):
+    (tmp_path / "linked").mkdir()
+    for folder in photos.iterdir():
+        (tmp_path / "linked" / folder.name).symlink_to(folder, target_is_directory=True)
+    run = train(tmp_path / "linked", tmp_path / "run", "data.follow_links=true")
+    told = sortograph.evaluate(run.folder, tmp_path / "linked")
+    assert sum(result.n for result in told.evaluation.values()) == 30

@@ -6,7 +6,6 @@ import pytest
 
 from sortograph.dataset import SplitPlan, cut, scan
 from sortograph.dataset.groups import no_group_note, with_groups
-from sortograph.errors import UsageError
 
 
 @pytest.fixture
@@ -52,8 +51,9 @@ def test_a_pattern_that_finds_nothing_is_told(houses: Path) -> None:
     assert no_group_note(with_groups(scan(houses), "(house)").notes) == ()
 
 
-def test_a_pattern_beside_groups_of_a_table_is_refused(houses: Path) -> None:
+def test_groups_of_a_table_go_before_a_pattern(houses: Path) -> None:
     lines = [f"{label}/house{n}-{n}.png,{label},g{n}" for label in ("kitchen", "garden") for n in range(5)]
     (houses / "table.csv").write_text("\n".join(["path,label,group", *lines]), encoding="utf-8")
-    with pytest.raises(UsageError, match="leave out --group-from"):
-        with_groups(scan(houses / "table.csv"), "(house)")
+    index = with_groups(scan(houses / "table.csv"), "(house)")
+    assert set(index.groups) == {f"g{n}" for n in range(5)}
+    assert "groups are those of the table; the pattern '(house)' is not used" in index.notes

@@ -12,9 +12,11 @@ import numpy as np
 from PIL import Image
 
 from sortograph.api.reading import Photos, read_photos, with_classes
+from sortograph.api.telling import tell_notes
 from sortograph.api.writing import check_place, page_file
 from sortograph.auditing.run import run_audit
 from sortograph.auditing.view import AuditView
+from sortograph.bundle.runtime import bundle_file, open_bundle
 from sortograph.errors import PhotoError, UsageError, counted
 from sortograph.files import make_folder
 from sortograph.images.archive import is_archive
@@ -26,7 +28,6 @@ from sortograph.records import AuditResult, DatasetIndex, FeatureTable, Progress
 _THUMBNAIL = 160
 _BATCH = 32
 _NO_FEATURES = "needs features of a model: sortograph audit PHOTOS --model RUN"
-_QUICK = "left out by --quick"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,7 @@ class Audited:
             **self.result.to_json(),
             "page": None if self.page is None else self.page.as_posix(),
             "plan": None if self.plan is None else self.plan.as_posix(),
+            "notes": list(self.index.notes),
         }
 
 
@@ -77,13 +79,18 @@ def audit(
     for place, option in ((page_target, "--page"), (plan_target, "--fix")):
         if place is not None:
             check_place(source, place, by=option)
+    if plan_target is not None and source.is_file():  # a table: its photos lie in its folder
+        check_place(source.parent, plan_target, by="--fix")
+    if model is not None:
+        open_bundle(bundle_file(Path(model)))  # a wrong one is refused before photos are read
     read = read_photos(source, _searching(settings), progress, for_training=False)
+    tell_notes(read.index, progress)
     view = _view(read, None if model is None else Path(model), quick, progress)
     result = run_audit(view, quick=quick, progress=progress)
-    if plan_target is not None:
-        _write_plan(read.index, result, plan_target, progress)
+    if plan_target is not None and not _write_plan(read.index, result, plan_target, progress):
+        plan_target = None
     if page_target is not None:
-        _write_page(read.index, result, page_target, _next(source, plan_target))
+        _write_page(read.index, result, page_target, _next(result, source, plan_target))
     return Audited(result, read.index, page_target, plan_target)
 
 
@@ -100,12 +107,10 @@ def _searching(settings: Recipe) -> Recipe:
 
 def _view(read: Photos, model: Path | None, quick: bool, progress: Progress) -> AuditView:
     features = None if model is None or quick else _features(read.index, model, progress)
-    why = "" if features is not None else _QUICK if quick else _NO_FEATURES
-    return AuditView(read.index, read.large, read.given, features, why)
+    return AuditView(read.index, read.large, read.given, features, _NO_FEATURES)
 
 
 def _features(index: DatasetIndex, model: Path, progress: Progress) -> FeatureTable | None:
-    from sortograph.bundle.runtime import bundle_file, open_bundle
     from sortograph.images.crew import shared_crew
 
     _warn_of_own_photos(index, model, progress)
@@ -162,7 +167,8 @@ def _plan_file(photos: Path, path: Path) -> Path:
     return path
 
 
-def _write_plan(index: DatasetIndex, result: AuditResult, target: Path, progress: Progress) -> None:
+def _write_plan(index: DatasetIndex, result: AuditResult, target: Path, progress: Progress) -> bool:
+    """False where there is nothing to plan."""
     from sortograph.moving import Aside, make_plan, write_plan
 
     asides = [
@@ -170,11 +176,15 @@ def _write_plan(index: DatasetIndex, result: AuditResult, target: Path, progress
         for finding in result.findings
         for path in finding.set_aside
     ]
+    if not asides:
+        progress(Said("nothing is to be set aside: no plan is written"))
+        return False
     plan = make_plan(index.root, asides)
     for left in plan.left_out:
         progress(Said(f"not in the plan: {left.path} ({left.reason})", warning=True))
     write_plan(plan, target)
     progress(Said(f"the plan would move {counted(len(plan.photos), 'photo')} to {plan.to}"))
+    return True
 
 
 def _write_page(index: DatasetIndex, result: AuditResult, target: Path, command: str) -> None:
@@ -205,5 +215,9 @@ def _thumbnail(root: Path, path: str) -> bytes:
     return jpeg_thumbnail(np.asarray(image))
 
 
-def _next(photos: Path, plan: Path | None) -> str:
-    return f"sortograph quarantine apply {plan}" if plan else f"sortograph audit {photos} --fix plan.json"
+def _next(result: AuditResult, photos: Path, plan: Path | None) -> str:
+    if plan is not None:
+        return f"sortograph quarantine apply {plan.name}"
+    if is_archive(photos) or not any(finding.set_aside for finding in result.findings):
+        return "sortograph train PHOTOS"
+    return "sortograph audit PHOTOS --fix plan.json"

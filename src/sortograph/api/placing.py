@@ -17,12 +17,14 @@ from sortograph.records import SPLITS, DatasetIndex, Progress, RunRecord
 NEW = "new"
 
 
-def matched(photos: Path, known: tuple[str, ...], progress: Progress) -> DatasetIndex:
+def matched(
+    photos: Path, known: tuple[str, ...], progress: Progress, *, follow_links: bool = False
+) -> DatasetIndex:
     """The photos, with labels that count in the order of the classes that the model knows.
 
     Raises DataError for other classes, and where `scan` does.
     """
-    found = scan(photos, for_training=False, progress=progress)
+    found = scan(photos, for_training=False, follow_links=follow_links, progress=progress)
     unknown = [f"{name!r}{nearest(name, known)}" for name in found.classes if name not in known]
     if unknown:
         raise DataError(
@@ -52,12 +54,15 @@ def placed(index: DatasetIndex, record: RunRecord | None) -> tuple[DatasetIndex,
         places.setdefault(content, set()).add(split)
     splits = tuple(_worst(places.get(content, set())) for content in index.sha256)
     counts = ", ".join(f"{splits.count(s)} {s}" for s in (*SPLITS, NEW) if s in splits)
+    twins = dict(zip(of_run.sha256, of_run.twins, strict=True)) if of_run.twins else {}
+    index = replace(index, splits=splits, twins=tuple(twins.get(content, "") for content in index.sha256))
     notes = (
         f"photos by the split that the run had them in: {counts}",
         *_several_note(index, places),
         *_label_note(index, of_run),
+        *_near_note(index, of_run),
     )
-    return replace(index, splits=splits), notes
+    return index, notes
 
 
 def _worst(splits: set[str]) -> str:
@@ -81,6 +86,22 @@ def _label_note(index: DatasetIndex, of_run: DatasetIndex) -> tuple[str, ...]:
     if not other:
         return ()
     return (f"with another label than in the run: {counted(other, 'photo')}, judged by the label given now",)
+
+
+def _near_note(index: DatasetIndex, of_run: DatasetIndex) -> tuple[str, ...]:
+    """What near duplicates of training photos that are not given here mean for the others; and new photos."""
+    taught = {of_run.twins[row] for row in of_run.rows("train")} - {""} if of_run.twins else set()
+    others = np.flatnonzero([split != "train" for split in index.splits])
+    near = np.array([index.twins[row] in taught for row in others], dtype=np.bool_)
+    hidden = int((near & ~index.held_by("train", others)).sum())
+    notes = []
+    if hidden:
+        notes.append(
+            f"nearly the same as training photos of the run: {counted(hidden, 'photo')}; scores are too good"
+        )
+    if NEW in index.splits:
+        notes.append("whether new photos are nearly the same as those of the run is not looked for")
+    return tuple(notes)
 
 
 def _names(index: DatasetIndex) -> list[str]:

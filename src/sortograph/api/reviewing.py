@@ -137,7 +137,9 @@ def _on_photos(
     if out is not None:
         check_place(photos, out)
         runs.check_unused(out)
-    index, notes = placed(matched(photos, bundle.manifest.classes, progress), record)
+    follow = bool(record.recipe.get("data", {}).get("follow_links")) if record else False
+    found = matched(photos, bundle.manifest.classes, progress, follow_links=follow)
+    index, notes = placed(found, record)
     tell_rejected(index, progress)
     tables = _tables(index, bundle, progress)
     evaluation = judge_all(index, tables)

@@ -29,7 +29,7 @@ _KINDS = (
     (CMYK, "in CMYK colours, for print", "they are turned into RGB; colours may differ a little"),
     (
         WIDE,
-        "in 16- or 32-bit grey",
+        "with 16 or 32 bits a sample",
         "they are scaled to 8 bits; check that they do not come out too dark",
     ),
     (PALETTE, "with a palette of few colours", "they are read as RGB; nothing needs to be done"),

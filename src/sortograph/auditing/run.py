@@ -96,7 +96,7 @@ def _why_not(check: Check, view: AuditView, only: Collection[str] | None, quick:
         return f"not among the checks asked for; {everything}"
     if check.needs == "features":
         if quick:
-            return f"left out of the quick form; {everything}"
+            return "left out of the quick form; `sortograph audit PHOTOS --model RUN` runs it"
         if view.features is None:
             return view.why_no_features or f"no features of the photos; {everything}"
     known = {"looks": len(view.index.looks), "twins": len(view.index.twins)}

@@ -11,9 +11,9 @@ from sortograph.dataset.names import shown
 from sortograph.errors import counted
 from sortograph.records import Finding
 
-# Reasons that say that the bytes themselves are no photo. Others can be mended (a link, a permission, an
-# extra that is not installed, a size), so that a person must choose.
-_NO_PHOTO = ("damaged", "empty file", "not a photo")
+# Reasons that say that the bytes themselves are spoilt. Others can be mended (a link, a permission, a size),
+# or may be sound photos of a kind that other programs read: a person must choose.
+_NO_PHOTO = ("damaged (", "empty file")
 
 
 def find(view: AuditView) -> Iterator[Finding]:

@@ -64,7 +64,8 @@ def audit(
     if json:
         streams.out_json(found.to_json())
     else:
-        _show(found, photos, verbose)
+        given_again = options.again(recipe, overrides, classes, group_from, follow_links)
+        _show(found, photos, given_again, verbose)
     return 0
 
 
@@ -76,7 +77,7 @@ def _page(photos: Path, page: Path | None, no_page: bool) -> Path | None:
     return data.beside(photos, "audit.html") if page is None else page
 
 
-def _show(found: Audited, photos: Path, verbose: bool) -> None:
+def _show(found: Audited, photos: Path, given: list[str], verbose: bool) -> None:
     index, result = found.index, found.result
     streams.out(
         f"{counted(len(index), 'photo')} of {counted(len(index.classes), 'class', 'classes')}, "
@@ -97,7 +98,9 @@ def _show(found: Audited, photos: Path, verbose: bool) -> None:
     for check, reason in result.skipped.items():
         streams.out(streams.safe(f"not checked: {check} ({reason})"))
     places = [("page", found.page), ("plan", found.plan)]
-    tables.facts([*((name, str(place)) for name, place in places if place), ("next", _next(found, photos))])
+    tables.facts(
+        [*((name, str(place)) for name, place in places if place), ("next", _next(found, photos, given))]
+    )
 
 
 def _summary(checks: dict[str, list[Finding]]) -> tables.Table:
@@ -133,9 +136,11 @@ def _show_check(check: str, findings: list[Finding], verbose: bool) -> None:
         streams.out(f"  and {more} more of these: see the page, or --verbose")
 
 
-def _next(found: Audited, photos: Path) -> str:
+def _next(found: Audited, photos: Path, given: list[str]) -> str:
+    from sortograph.images.archive import is_archive
+
     if found.plan is not None:
         return tables.command(words.PROGRAM, "quarantine", "apply", found.plan)
-    if any(finding.set_aside for finding in found.result.findings):
-        return tables.command(words.PROGRAM, "audit", photos, "--fix", "plan.json")
-    return tables.command(words.PROGRAM, "train", photos)
+    if any(finding.set_aside for finding in found.result.findings) and not is_archive(photos):
+        return tables.command(words.PROGRAM, "audit", photos, *given, "--fix", "plan.json")
+    return tables.command(words.PROGRAM, "train", photos, *given)

@@ -74,20 +74,9 @@ def index(
         streams.out_json(as_json(found, place))
     else:
         _show(found, place, verbose)
-        more = [] if group_from is None else ["--group-from", group_from]
-        more += ["--follow-links"] if follow_links else []
-        tables.facts([("next", _training(photos, recipe, changes, classes, more))])
+        given_again = options.again(recipe, changes, classes, group_from, follow_links)
+        tables.facts([("next", tables.command(words.PROGRAM, "train", photos, *given_again))])
     return 0
-
-
-def _training(
-    photos: Path, recipe: str | None, changes: list[str], classes: str | None, more: list[str]
-) -> str:
-    """The command that trains on the splits that were shown."""
-    options_: list[str] = [] if recipe is None else ["--recipe", recipe]
-    options_ += [word for change in changes for word in ("--set", change)]
-    options_ += [] if classes is None else ["--classes", classes]
-    return tables.command(words.PROGRAM, "train", photos, *options_, *more)
 
 
 def as_json(found: DatasetIndex, grid: Path | None) -> dict[str, Any]:

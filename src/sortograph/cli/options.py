@@ -41,6 +41,25 @@ def of_data(group_from: str | None, follow_links: bool) -> list[str]:
     return [*given, "data.follow_links=true"] if follow_links else given
 
 
+def again(
+    recipe: str | None,
+    overrides: list[str] | None,
+    classes: str | None,
+    group_from: str | None,
+    follow_links: bool,
+) -> list[str]:
+    """The options that decide about photos and splits, as they are typed for another command.
+
+    >>> again(None, ["split.seed=5"], None, "(w[0-9])", True)
+    ['--set', 'split.seed=5', '--group-from', '(w[0-9])', '--follow-links']
+    """
+    named = (("--recipe", recipe), ("--classes", classes), ("--group-from", group_from))
+    recipe_, *others = [[name, value] if value is not None else [] for name, value in named]
+    sets = [word for change in overrides or () for word in ("--set", change)]
+    words_ = [*recipe_, *sets, *(word for pair in others for word in pair)]
+    return [*words_, "--follow-links"] if follow_links else words_
+
+
 def deferred(verb: Callable[..., int]) -> Callable[..., Callable[[], int]]:
     """The command that parses for `verb` and returns the call, for `app.run` to make.
 

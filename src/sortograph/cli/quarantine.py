@@ -109,7 +109,8 @@ def _told(moved: Moved, words_: tuple[str, tuple[object, ...]], *, json: bool, v
     else:
         done, command = words_
         _show_skipped(moved, verbose)
-        places = [("to", str(moved.to)), ("journal", str(moved.journal))]
+        quarantine = "from" if done.endswith(" back") else "to"
+        places = [(quarantine, str(moved.to)), ("journal", str(moved.journal))]
         known = [(done, counted(len(moved.moved), "photo")), *places]
         tables.facts([*known, ("next", tables.command(*command))])
     return PARTLY if moved.skipped else 0

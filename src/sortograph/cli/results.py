@@ -89,7 +89,8 @@ def _headline(evaluation: Mapping[str, EvaluationResult]) -> list[str]:
     test, seen = result.metrics[_MAIN], result.leaks.get(_TAUGHT, 0)
     named = f"It named {tables.percent(test.value)} of {test.n} test photos correctly"
     if seen:
-        return [f"{named}, but training has seen {seen} of them: {_others(result.metrics.get(_UNSEEN))}"]
+        others = _others(result.metrics.get(_UNSEEN))
+        return [f"{named}, but training has seen {seen} of them, or nearly: {others}"]
     chosen = result.leaks.get("validation", 0)
     but = f" (though {chosen} of them are validation photos, too)" if chosen else ""
     return [f"{named}, which training never saw{but}; of more photos like them, expect {_interval(test)} %."]

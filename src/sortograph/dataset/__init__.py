@@ -1,9 +1,18 @@
 """Folders and tables of labelled photos → the index, and its cut into train, validation and test."""
 
-from sortograph.dataset.leaks import leak_notes
+from sortograph.dataset.leaks import label_notes, leak_notes
 from sortograph.dataset.scan import scan
 from sortograph.dataset.split import SplitPlan, cut
 from sortograph.dataset.table import read_index, write_index
 from sortograph.images.names import natural_key
 
-__all__ = ["SplitPlan", "cut", "leak_notes", "natural_key", "read_index", "scan", "write_index"]
+__all__ = [
+    "SplitPlan",
+    "cut",
+    "label_notes",
+    "leak_notes",
+    "natural_key",
+    "read_index",
+    "scan",
+    "write_index",
+]

@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 
 from sortograph.dataset.names import shown
-from sortograph.errors import UsageError, counted
+from sortograph.errors import counted
 from sortograph.images.names import composed
 from sortograph.records import DatasetIndex
 
@@ -20,18 +20,13 @@ def with_groups(index: DatasetIndex, pattern: str) -> DatasetIndex:
     there are is told in `notes`.
 
     A pattern that finds nothing is told there, too, as a recipe's own rule may be meant for other photos.
-
-    Raises UsageError where a table has given groups already.
+    Groups that a table has given stay as they are.
     """
     if not pattern:
         return index
     if any(index.groups):
-        raise UsageError(
-            "groups from a pattern, and groups from the table",
-            where=str(index.root),
-            expected="one of both",
-            fix="leave out --group-from, or take the column group out of the table",
-        )
+        note = f"groups are those of the table; the pattern {pattern!r} is not used"
+        return replace(index, notes=(*index.notes, note))
     found = re.compile(pattern)
     matches = [found.search(composed(path)) for path in index.paths]
     groups = tuple(match[1] or "" if match else "" for match in matches)

@@ -143,6 +143,9 @@ def _opened(file: Path) -> sqlite3.Connection:
         base = sqlite3.connect(file, timeout=10, check_same_thread=False)
         try:
             _prepare(base)
+        except sqlite3.OperationalError:  # in use, or on a disk that is full: not damaged
+            base.close()
+            raise
         except sqlite3.DatabaseError:
             base.close()
             if attempt == "last":

@@ -179,7 +179,8 @@ def _leaked(result: EvaluationResult) -> list[str]:
     words = []
     if seen := result.leaks.get("train"):
         words.append(
-            f"Training has seen {seen} of these {result.n} {result.split} photos, so this number is too good."
+            f"Training has seen {seen} of these {result.n} {result.split} photos, or nearly the same ones, "
+            "so this number is too good."
         )
         if "accuracy_unseen" not in result.metrics:
             words.append("Nothing can be said about new photos: no photo is left that training has not seen.")
