@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from sortograph.api.reading import Photos, read_photos, with_classes
 from sortograph.api.telling import tell_notes
@@ -25,7 +24,7 @@ from sortograph.images.inspect import read_photo
 from sortograph.recipe import DEFAULT, Recipe, load_recipe
 from sortograph.records import AuditResult, DatasetIndex, FeatureTable, Progress, Said, Step, silent
 
-_THUMBNAIL = 160
+_THUMBNAIL = 160  # what is decoded at the least; jpeg_thumbnail decides how large it becomes
 _BATCH = 32
 _NO_FEATURES = "needs features of a model: sortograph audit PHOTOS --model RUN"
 
@@ -207,12 +206,9 @@ def _thumbnail(root: Path, path: str) -> bytes:
     from sortograph.reporting.audit_page import jpeg_thumbnail
 
     try:
-        pixels = decode(read_photo(root, path), at_least=(_THUMBNAIL, _THUMBNAIL))
+        return jpeg_thumbnail(decode(read_photo(root, path), at_least=(_THUMBNAIL, _THUMBNAIL)))
     except PhotoError:
         return b""
-    image = Image.fromarray(pixels)
-    image.thumbnail((_THUMBNAIL, _THUMBNAIL))
-    return jpeg_thumbnail(np.asarray(image))
 
 
 def _next(result: AuditResult, photos: Path, plan: Path | None) -> str:
