@@ -126,7 +126,7 @@ def test_mistakes_of_all_kinds_are_told_at_once_each_once():
             "train.optimiser: input should be 'sgd', 'adam' or 'adamw', not 'Adam'",
             "model.filters.0: input should be greater than or equal to 1, not 0",
             "model.filters.2: input should be greater than or equal to 1, not -1",
-            "unknown key epochs (did you mean train.epochs?)",
+            "unknown key epochs (did you mean finetune.epochs, train.epochs?)",
             "unknown key train.rotation (did you mean augment.rotation?)",
         ]
     )

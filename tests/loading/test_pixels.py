@@ -51,7 +51,7 @@ def read(pixels: PhotoPixels, path: Path):
     facts = inspect(path)
     if not pixels.has(facts.sha256):
         made = [
-            resize(decode(path.read_bytes(), at_least=spec.scaled(factor)), spec, factor)
+            resize(decode(path.read_bytes(), at_least=spec.decoded(factor)), spec, factor)
             for spec, factor in pixels.sizes
         ]
         pixels.keep(facts, made)

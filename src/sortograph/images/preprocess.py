@@ -20,7 +20,7 @@ _FILTERS = {
 
 def prepare(data: bytes, spec: PreprocessSpec) -> NDArray[np.uint8]:
     """Photo bytes → uint8 (H, W, 3) of the spec's size. Raises PhotoError when unreadable."""
-    return resize(decode(data, at_least=spec.size), spec)
+    return resize(decode(data, at_least=spec.decoded()), spec)
 
 
 def resize(pixels: NDArray[np.uint8], spec: PreprocessSpec, factor: float = 1.0) -> NDArray[np.uint8]:
@@ -35,7 +35,8 @@ def resize(pixels: NDArray[np.uint8], spec: PreprocessSpec, factor: float = 1.0)
     if spec.mode == "squash":
         return np.asarray(image.resize((width, height), resample))
     if spec.mode == "crop":
-        return np.asarray(image.resize((width, height), resample, box=_middle(image.size, (width, height))))
+        box = _middle(image.size, (width, height), spec.crop_share)
+        return np.asarray(image.resize((width, height), resample, box=box))
     scale = min(width / image.width, height / image.height)
     inner = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
     image = image.resize(inner, resample)
@@ -43,12 +44,14 @@ def resize(pixels: NDArray[np.uint8], spec: PreprocessSpec, factor: float = 1.0)
     return np.asarray(image.crop((left, top, left + width, top + height)))
 
 
-def _middle(size: tuple[int, int], target: tuple[int, int]) -> tuple[float, float, float, float]:
-    """The largest box (left, top, right, bottom) in the middle of `size` with the aspect of `target`.
+def _middle(
+    size: tuple[int, int], target: tuple[int, int], share: float
+) -> tuple[float, float, float, float]:
+    """`share` of the largest box (left, top, right, bottom) in the middle of `size` with `target`'s aspect.
 
     Only this box is resized: resizing all of a 1×60,000 photo to cover a square would need gigabytes.
     """
-    scale = min(size[0] / target[0], size[1] / target[1])
+    scale = min(size[0] / target[0], size[1] / target[1]) * share
     width, height = min(size[0], target[0] * scale), min(size[1], target[1] * scale)
     left, top = (size[0] - width) / 2, (size[1] - height) / 2
     return left, top, left + width, top + height

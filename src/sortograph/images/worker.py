@@ -91,7 +91,7 @@ class Job:
         return _REFUSED + reason.encode("utf-8", "backslashreplace")
 
     def _parts(self, data: bytes) -> Iterator[bytes]:
-        targets = [spec.scaled(factor) for spec, factor in self.sizes]
+        targets = [spec.decoded(factor) for spec, factor in self.sizes]
         pictures = _Pictures(data, [*targets, CANONICAL] if self.look or not targets else targets)
         if self.look:
             facts = facts_of(data, pictures.at(CANONICAL))

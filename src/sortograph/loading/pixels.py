@@ -144,7 +144,7 @@ class PhotoPixels:
             data = read_photo(index.root, index.paths[row])
             if hashlib.sha256(data).hexdigest() != index.sha256[row]:
                 raise PhotoError("changed since it was indexed")
-            return resize(decode(data, at_least=self.spec.scaled(factor)), self.spec, factor)
+            return resize(decode(data, at_least=self.spec.decoded(factor)), self.spec, factor)
         except PhotoError as error:
             raise RunError(
                 f"a photo cannot be used any more ({error.what})",

@@ -10,6 +10,7 @@ from sortograph import lazy
 
 if TYPE_CHECKING:
     from sortograph.records.audit import AuditResult, Finding
+    from sortograph.records.backbone import Backbone
     from sortograph.records.bundle import BundleManifest
     from sortograph.records.dataset import SPLITS, DatasetIndex, PhotoFacts, Rejected
     from sortograph.records.evaluation import ClassScore, Estimate, EvaluationResult, leaks
@@ -24,6 +25,7 @@ __all__ = [
     "LOOK",
     "SPLITS",
     "AuditResult",
+    "Backbone",
     "BundleManifest",
     "ClassScore",
     "DatasetIndex",
@@ -49,6 +51,7 @@ __all__ = [
 
 _NAMES = {
     "audit": ("AuditResult", "Finding"),
+    "backbone": ("Backbone",),
     "bundle": ("BundleManifest",),
     "dataset": ("SPLITS", "DatasetIndex", "PhotoFacts", "Rejected"),
     "evaluation": ("ClassScore", "Estimate", "EvaluationResult", "leaks"),

@@ -18,7 +18,8 @@ INTERPOLATIONS = ("bilinear", "bicubic", "lanczos", "box", "nearest")
 class PreprocessSpec:
     """The one evaluation transform: resize to `size`, map 0–255 to `value_range`, then (x − mean) / std.
 
-    `size` is (height, width), `mean` and `std` are per channel, R G B.
+    `size` is (height, width), `mean` and `std` are per channel, R G B. `crop_share` of the sides is what
+    "crop" keeps of the largest possible box: 0.875 cuts an eighth of it away, as evaluations on ImageNet do.
 
     Resizing gives uint8 (H, W, 3) RGB; the arithmetic is part of the model itself, so that whoever
     opens the model cannot forget it.
@@ -33,6 +34,7 @@ class PreprocessSpec:
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
     value_range: tuple[float, float] = (0.0, 1.0)
+    crop_share: float = 1.0
 
     def __post_init__(self) -> None:
         height, width = self.size
@@ -42,6 +44,10 @@ class PreprocessSpec:
             raise ValueError(f"unknown resize {self.mode!r} / {self.interpolation!r}")
         if len(self.mean) != 3 or len(self.std) != 3 or not all(s > 0 for s in self.std):
             raise ValueError("mean and std need three values each, every std above 0")
+        if not 0.1 <= self.crop_share <= 1 or (self.crop_share < 1 and self.mode != "crop"):
+            raise ValueError(
+                f"crop_share is within 0.1–1, and 1 without cropping, not {self.crop_share}"
+            )
 
     def affine(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Per channel (scale, offset) such that normalised = pixel · scale + offset, pixel in 0–255."""
@@ -55,10 +61,15 @@ class PreprocessSpec:
         height, width = self.size
         return round(height * factor), round(width * factor)
 
+    def decoded(self, factor: float = 1.0) -> tuple[int, int]:
+        """The size that a photo must have at the least when it is decoded for `scaled(factor)`."""
+        return self.scaled(factor / self.crop_share)
+
     def resize_key(self, factor: float = 1.0) -> str:
         """Names the uint8 pixels that this spec leads to, at `factor` times its size."""
         height, width = self.scaled(factor)
-        return f"{height}x{width}-{self.mode}-{self.interpolation}"
+        share = "" if self.crop_share == 1 else f"-{self.crop_share:g}"
+        return f"{height}x{width}-{self.mode}{share}-{self.interpolation}"
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -1,16 +1,9 @@
-"""A recipe: everything that decides how a model is made, in one frozen object and one TOML file.
-
-The schema is below, section by section; named recipes lie in `recipes/`. Unknown keys and values out of
-range are refused, all of them at once, each with the nearest name that exists.
-"""
+"""What a recipe may say, section by section."""
 
 from __future__ import annotations
 
 import re
-import tomllib
-from collections.abc import Mapping, Sequence
-from importlib.resources import files
-from pathlib import Path
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -20,14 +13,11 @@ from pydantic import (
     Discriminator,
     Field,
     Tag,
-    ValidationError,
     model_validator,
 )
 
-from sortograph.errors import RecipeError, nearest
 from sortograph.records import PreprocessSpec
 
-DEFAULT = "cnn"
 _MOST_SIDE = 2048
 # Recipes name run folders. A letter or digit first: neither an option nor a hidden folder nor "..".
 SAFE_NAME = re.compile(r"[^\W_][\w.+-]{0,79}")
@@ -95,11 +85,16 @@ Size = Annotated[
 
 
 class Pixels(_Section):
-    """size: side in pixels, or [height, width]. What follows is the arithmetic inside the model."""
+    """size: side in pixels, or [height, width]. What follows is the arithmetic inside the model.
+
+    A backbone brings its own: of this section, only size, resize, interpolation and crop_share count then,
+    where a recipe sets them.
+    """
 
     size: Size = 180
     resize: Literal["squash", "crop", "pad"] = "squash"
     interpolation: Literal["bilinear", "bicubic", "lanczos", "box", "nearest"] = "bilinear"
+    crop_share: Annotated[float, Field(ge=0.1, le=1)] = 1.0
     value_range: tuple[float, float] = (0.0, 1.0)
     mean: Triple = (0.0, 0.0, 0.0)
     std: Triple = (1.0, 1.0, 1.0)
@@ -122,13 +117,29 @@ class Pixels(_Section):
             mean=self.mean,
             std=self.std,
             value_range=self.value_range,
+            crop_share=self.crop_share,
         )
+
+    def over(self, spec: PreprocessSpec) -> PreprocessSpec:
+        """The preprocess of a backbone, with what this section sets about size and resizing."""
+        changes: dict[str, Any] = {
+            {"resize": "mode"}.get(name, name): getattr(self, name)
+            for name in ("size", "resize", "interpolation", "crop_share")
+            if name in self.model_fields_set
+        }
+        if isinstance(changes.get("size"), int):
+            changes["size"] = (changes["size"], changes["size"])
+        if changes.get("mode", spec.mode) != "crop":
+            changes.setdefault("crop_share", 1.0)
+        return replace(spec, **changes)
 
 
 class Model(_Section):
-    """A network made of blocks.
+    """A network made of blocks, or a backbone with a head.
 
-    kind             "cnn": convolution, activation, pooling; "residual": two convolutions around a
+    kind             "backbone": [backbone] and [head] say what it is, and nothing else here counts;
+                     "auto": what the photos, the machine and the time allow;
+                     "cnn": convolution, activation, pooling; "residual": two convolutions around a
                      shortcut (He et al. 2016, arXiv:1603.05027), then pooling; "dense": no convolution
     filters          channels of each block
     convolutions     in each block of a "cnn"
@@ -143,7 +154,7 @@ class Model(_Section):
     initialisation   "keras": Glorot uniform, zero bias; "he": He normal, zero bias
     """
 
-    kind: Literal["cnn", "residual", "dense"] = "cnn"
+    kind: Literal["cnn", "residual", "dense", "backbone", "auto"] = "cnn"
     filters: tuple[Count, ...] = (16, 32, 64)
     kernel: Annotated[int, Field(ge=1, le=11)] = 3
     convolutions: Annotated[int, Field(ge=1, le=8)] = 1
@@ -158,6 +169,78 @@ class Model(_Section):
     activation: Literal["relu", "silu", "gelu", "tanh"] = "relu"
     output: Literal["softmax", "sigmoid"] = "softmax"
     initialisation: Literal["keras", "he"] = "keras"
+
+
+class BackboneChoice(_Section):
+    """Networks that others have taught; photos go through them once, and their embeddings are kept.
+
+    names        as timm or torchvision name them, or "fast", "balanced", "best"; embeddings of several are
+                 joined
+    pretrained   false for random weights, which only tests want
+    views        augmented views of each training photo, by [augment], whose embeddings are kept beside
+                 those of the photo itself; epochs draw among them
+    mirror       the embedding is the mean of the photo's and its mirror image's, in use as in training
+    precision    of embeddings on disk
+    """
+
+    names: tuple[str, ...] = ()
+    pretrained: bool = True
+    views: Annotated[int, Field(ge=0, le=64)] = 0
+    mirror: bool = False
+    precision: Literal["float32", "float16"] = "float32"
+
+
+class Head(_Section):
+    """What tells classes by embeddings.
+
+    kind           "logistic": logistic regression; "nearest-mean": the class whose mean is the nearest;
+                   "neighbours": k-NN, weighted by likeness; "mlp": dense layers, taught as [train] says;
+                   "ladder": all of those that are tried at once, the best of them is kept
+    penalties      weights of the L2 penalty that "logistic" tries, per photo
+    neighbours     that "neighbours" tries
+    dense          units of the hidden layers of "mlp"; none for a linear one. "ladder" tries it where set
+    learning_rates, weight_decays  that "mlp" tries, all at once; empty for those of [train]
+    folds          of the cross-validation within the training photos by which the best is chosen
+    balance        how rare classes are made to count: "auto" tries all three where classes are uneven
+    """
+
+    kind: Literal["ladder", "logistic", "nearest-mean", "neighbours", "mlp"] = "ladder"
+    penalties: tuple[Annotated[float, Field(gt=0, le=1e3)], ...] = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1)
+    neighbours: tuple[Annotated[int, Field(ge=1, le=1000)], ...] = (1, 5, 20)
+    dense: tuple[Count, ...] = ()
+    activation: Literal["relu", "silu", "gelu", "tanh"] = "relu"
+    batch_norm: bool = False
+    dropout: Share = 0.0
+    learning_rates: tuple[Annotated[float, Field(gt=0, le=10)], ...] = ()
+    weight_decays: tuple[Annotated[float, Field(ge=0, le=1)], ...] = ()
+    folds: Annotated[int, Field(ge=2, le=20)] = 5
+    balance: Literal["auto", "none", "class-weights", "sampling"] = "auto"
+
+
+class Finetune(_Section):
+    """The backbone's own weights, taught further from where the head stands; 0 epochs for not at all.
+
+    blocks         the last n stages of the backbone are taught; 0 for all of it
+    learning_rate  of the last stage; each stage before it has layer_decay times that of the next
+    batch_norm     "frozen": statistics stay as they are
+    drop_path      rate of stochastic depth (Huang et al. 2016, arXiv:1603.09382), where the network has it
+    ema            decay of the running mean of the weights that is kept; 0 for none
+    cutmix         α of the Beta distribution of the box (Yun et al. 2019, arXiv:1905.04899); 0 for none
+    policy         "rand": RandAugment (Cubuk et al. 2019, arXiv:1909.13719), "trivial": TrivialAugment
+                   (Müller & Hutter 2021, arXiv:2103.10158), on top of [augment]
+    first_size     side that training begins with and grows from; 0 for the full size throughout
+    """
+
+    epochs: Annotated[int, Field(ge=0, le=10_000)] = 0
+    blocks: Annotated[int, Field(ge=0, le=64)] = 0
+    learning_rate: Annotated[float, Field(gt=0, le=10)] = 1e-4
+    layer_decay: Annotated[float, Field(gt=0, le=1)] = 0.75
+    batch_norm: Literal["frozen", "trained"] = "frozen"
+    drop_path: Share = 0.0
+    ema: Share = 0.0
+    cutmix: Annotated[float, Field(ge=0, le=8)] = 0.0
+    policy: Literal["none", "rand", "trivial"] = "none"
+    first_size: Annotated[int, Field(ge=0, le=_MOST_SIDE)] = 0
 
 
 class Augment(_Section):
@@ -263,12 +346,17 @@ class Recipe(_Section):
     split: Split = Split()
     pixels: Pixels = Pixels()
     model: Model = Model()
+    backbone: BackboneChoice = BackboneChoice()
+    head: Head = Head()
+    finetune: Finetune = Finetune()
     augment: Augment = Augment()
     train: Train = Train()
 
     @model_validator(mode="after")
     def _fits_together(self) -> Recipe:
-        if self.model.kind != "dense" and not self.model.filters:
+        if self.model.kind == "backbone" and not self.backbone.names:
+            raise ValueError('backbone.names is empty: name one, such as "fast" or "efficientnet_b0.ra_in1k"')
+        if self.model.kind in ("cnn", "residual") and not self.model.filters:
             raise ValueError("model.filters is empty: a convolutional network needs at least one block")
         if self.model.batch_norm and self.train.batch_size == 1:
             raise ValueError("model.batch_norm needs a train.batch_size of at least 2")
@@ -278,131 +366,3 @@ class Recipe(_Section):
         """Plain data of TOML's and JSON's kinds."""
         data: dict[str, Any] = self.model_dump(mode="json")
         return data
-
-
-def load_recipe(name: str = DEFAULT, overrides: Sequence[str] = (), seed: int | None = None) -> Recipe:
-    """A named recipe or a TOML file, with `key=value` overrides such as "train.epochs=5".
-
-    seed: short for train.seed. Raises RecipeError with every mistake.
-
-    >>> load_recipe("weather", ["train.epochs=5"]).train.epochs
-    5
-    """
-    data = _parse(recipe_text(name), name)
-    # What a run folder may be called: other characters of a file's name become hyphens.
-    data.setdefault("name", re.sub(r"[^\w.+-]+", "-", Path(name).stem).strip("._+-")[:80] or "custom")
-    mistakes = [mistake for text in overrides if (mistake := _override(data, text))]
-    if seed is not None and (mistake := _override(data, f"train.seed={seed}")):
-        mistakes.append(mistake)
-    return make_recipe(data, name, mistakes)
-
-
-def make_recipe(data: Mapping[str, Any], where: str, mistakes: Sequence[str] = ()) -> Recipe:
-    """Plain data → Recipe. Raises RecipeError that lists `mistakes` and all that is wrong with the data."""
-    try:
-        recipe = Recipe.model_validate(data)
-    except ValidationError as error:
-        mistakes = [*mistakes, *(_explained(dict(detail)) for detail in error.errors())]
-    if mistakes:
-        what = "a mistake in the recipe" if len(mistakes) == 1 else f"{len(mistakes)} mistakes in the recipe"
-        lines = "".join(f"\n  {mistake}" for mistake in mistakes)
-        raise RecipeError(f"{what} {where}:{lines}", fix=f"sortograph recipes show {where}")
-    return recipe
-
-
-def recipe_names() -> list[str]:
-    folder = files("sortograph") / "recipes"
-    return sorted(entry.name[:-5] for entry in folder.iterdir() if entry.name.endswith(".toml"))
-
-
-def recipe_text(name: str) -> str:
-    """The TOML text of a named recipe, comments included, or of a file. Raises RecipeError."""
-    known = recipe_names()
-    if name in known:
-        return (files("sortograph") / "recipes" / f"{name}.toml").read_text(encoding="utf-8")
-    path = Path(name)
-    if path.suffix != ".toml":
-        raise RecipeError(
-            f"no recipe named {name!r}{nearest(name, known)}",
-            expected=f"one of {', '.join(known)}, or a .toml file",
-            fix="sortograph recipes list",
-        )
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "not UTF-8 text"
-        raise RecipeError(f"cannot read the recipe ({reason})", where=name) from None
-
-
-def recipe_toml(recipe: Recipe) -> str:
-    """The resolved recipe as TOML; `load_recipe` of it gives an equal recipe. Raises MissingExtra."""
-    try:
-        import tomli_w
-    except ImportError:
-        from sortograph.errors import MissingExtra
-
-        raise MissingExtra.of("train", "tomli-w") from None
-    return tomli_w.dumps(recipe.to_dict())
-
-
-def _parse(text: str, where: str) -> dict[str, Any]:
-    try:
-        return tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise RecipeError(f"not valid TOML ({error})", where=where) from None
-
-
-def _override(data: dict[str, Any], text: str) -> str:
-    """Puts "a.b=value" into the data; what is wrong with it, or ""."""
-    key, equals, value = text.partition("=")
-    parts = key.strip().split(".")
-    if not equals or not all(parts):
-        return f"--set {text}: expected section.key=value"
-    place = data
-    for part in parts[:-1]:
-        place = place.setdefault(part, {})
-        if not isinstance(place, dict):
-            return f"--set {text}: {part} is no section"
-    place[parts[-1]] = _value(value.strip())
-    return ""
-
-
-def _value(text: str) -> Any:
-    """What TOML reads in it; plain words are text."""
-    try:
-        data = tomllib.loads(f"value = {text}")
-    except (tomllib.TOMLDecodeError, RecursionError):
-        return text
-    return data["value"] if len(data) == 1 else text
-
-
-def _explained(detail: dict[str, Any]) -> str:
-    place = [str(part) for part in detail["loc"] if not str(part).startswith(("function-", "constrained-"))]
-    where = ".".join(part for part in place if part not in ("side", "sides"))
-    if detail["type"] == "extra_forbidden":
-        return f"unknown key {where}{_nearest_key(place)}"
-    message = detail["msg"].removeprefix("Value error, ")
-    message = message[:1].lower() + message[1:]
-    given = detail["input"]
-    told = "" if isinstance(given, dict | BaseModel) else f", not {given!r}"
-    return f"{where}: {message}{told}" if where else message
-
-
-def _nearest_key(place: list[str]) -> str:
-    """The nearest key of the same section, else the place of a key of that name in another section."""
-    kind: type[BaseModel] = Recipe
-    for part in place[:-1]:
-        annotation = kind.model_fields[part].annotation
-        assert isinstance(annotation, type)
-        assert issubclass(annotation, BaseModel)
-        kind = annotation
-    if hint := nearest(place[-1], kind.model_fields):
-        return hint
-    homes = {
-        f"{section}.{key}"
-        for section, field in Recipe.model_fields.items()
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
-        for key in field.annotation.model_fields
-        if key == place[-1]
-    }
-    return f" (did you mean {', '.join(sorted(homes))}?)" if homes else ""
