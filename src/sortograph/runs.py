@@ -18,7 +18,15 @@ from sortograph.dataset import read_index
 from sortograph.errors import RunError, UsageError, nearest
 from sortograph.files import make_folder, storage_errors, write_csv, write_json
 from sortograph.recipe import SAFE_NAME, SAFE_NAME_IS
-from sortograph.records import DatasetIndex, EpochRow, EvaluationResult, PredictionTable, Rejected, RunRecord
+from sortograph.records import (
+    DatasetIndex,
+    EpochRow,
+    EvaluationResult,
+    PredictionTable,
+    Rejected,
+    Rung,
+    RunRecord,
+)
 
 FORMAT_VERSION = 1
 STATUSES = ("running", "interrupted", "failed", "finished")
@@ -143,6 +151,7 @@ def write_run(record: RunRecord) -> None:
     """
     facts = ("id", "fingerprint", "seed", "status", "best_epoch", "seconds", "recipe")
     data = {"format_version": FORMAT_VERSION, **{name: getattr(record, name) for name in facts}}
+    data |= {"decisions": list(record.decisions), "heads": [rung.to_json() for rung in record.rungs]}
     write_json(record.folder / "environment.json", dict(record.environment))
     write_json(record.folder / "run.json", data)
 
@@ -171,6 +180,8 @@ def read_run(folder: Path) -> RunRecord:
         status=data["status"],
         best_epoch=data["best_epoch"],
         seconds=float(data["seconds"]),
+        decisions=tuple(data.get("decisions", ())),
+        rungs=tuple(Rung.from_json(rung) for rung in data.get("heads", ())),
     )
 
 
@@ -289,11 +300,20 @@ def _mistakes(data: Mapping[str, Any]) -> list[str]:
         "best_epoch": lambda value: value is None or type(value) is int,
         "seconds": lambda value: type(value) in (int, float),
         "recipe": lambda value: isinstance(value, dict),
+        "decisions": lambda value: isinstance(value, list) and all(isinstance(line, str) for line in value),
+        "heads": _are_rungs,
     }
-    missing = [f"{key} is missing" for key in checks if key not in data]
+    missing = [f"{key} is missing" for key in checks if key not in (*data, "decisions", "heads")]
     return missing + [
         f"{key} is wrong" for key, fits in checks.items() if key in data and not fits(data[key])
     ]
+
+
+def _are_rungs(value: Any) -> bool:
+    try:
+        return isinstance(value, list) and all(Rung.from_json(rung) for rung in value)
+    except TypeError:
+        return False
 
 
 def _no_run(folder: Path) -> RunError:

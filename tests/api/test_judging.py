@@ -10,16 +10,17 @@ import pytest
 from safetensors.numpy import load_file
 from safetensors.torch import load_file as load_tensors
 
-from sortograph.api.job import Job
+from sortograph.api.job import Job, Made
 from sortograph.api.judging import judge_and_bundle, predict_split
 from sortograph.bundle.runtime import Answers, open_bundle
 from sortograph.dataset import SplitPlan, cut, scan
 from sortograph.errors import GateError
+from sortograph.export import to_onnx
 from sortograph.loading.pixels import PhotoPixels
 from sortograph.models import plan
 from sortograph.recipe import make_recipe
 from sortograph.records import Step, silent
-from sortograph.training.loop import Fitted
+from sortograph.training.fit import reference
 
 
 @pytest.fixture
@@ -30,8 +31,7 @@ def job(run, photos, tmp_path):
     found = scan(photos, keeper=pixels, classes=recipe.data.classes)
     pixels.flush()
     index = cut(found, SplitPlan(recipe.split.seed, recipe.split.validation, recipe.split.test))
-    made = plan(recipe.model, pixels.spec.size, len(index.classes))
-    return Job(recipe, index, pixels, made, tmp_path, time.monotonic(), silent, photos)
+    return Job(recipe, index, pixels, tmp_path, time.monotonic(), silent, photos)
 
 
 @pytest.fixture
@@ -40,49 +40,62 @@ def weights(run):
 
 
 @pytest.fixture
-def fitted(run):
-    return Fitted(load_tensors(run.folder / "weights.safetensors"), run.history, run.best_epoch, False)
+def made(job, run, weights):
+    """The finished run's network, with the weights that a test may have changed."""
+
+    def made_of(weights=weights):
+        layers = plan(job.recipe.model, job.pixels.spec.size, len(job.index.classes))
+        return Made(
+            recipe=job.recipe,
+            graph=to_onnx(layers, job.pixels.spec, weights),
+            weights=weights,
+            reference=reference(layers, job.pixels.spec, load_tensors(run.folder / "weights.safetensors")),
+            history=run.history,
+            best_epoch=run.best_epoch,
+        )
+
+    return made_of
 
 
-def test_the_weights_of_a_run_lead_to_its_model_again(job, run, fitted, weights):
-    evaluation, tables = judge_and_bundle(job, fitted, weights)
+def test_the_weights_of_a_run_lead_to_its_model_again(job, run, made):
+    evaluation, tables = judge_and_bundle(job, made())
     told = {split: result.to_json() for split, result in evaluation.items()}
     assert told == {split: result.to_json() for split, result in run.evaluation.items()}
     assert [table.split for table in tables] == ["train", "validation", "test"]
     assert (job.folder / "model.onnx").read_bytes() == run.bundle.read_bytes()
 
 
-def test_answers_are_compared_on_photos_that_training_never_saw(job, fitted, weights, monkeypatch):
+def test_answers_are_compared_on_photos_that_training_never_saw(job, made, monkeypatch):
     seen = []
     monkeypatch.setattr(
         "sortograph.api.judging.check_parity", lambda logits, *_, **__: seen.append(len(logits))
     )
-    judge_and_bundle(job, fitted, weights)
+    judge_and_bundle(job, made())
     held_out = len(job.index.rows("test")) + len(job.index.rows("validation"))
     assert sum(seen) == held_out < len(job.index)
 
 
-def test_without_held_out_photos_those_of_training_are_compared(job, fitted, weights, monkeypatch):
+def test_without_held_out_photos_those_of_training_are_compared(job, made, monkeypatch):
     seen = []
     monkeypatch.setattr(
         "sortograph.api.judging.check_parity", lambda logits, *_, **__: seen.append(len(logits))
     )
     alone = replace(job, index=replace(job.index, splits=("train",) * len(job.index)))
-    evaluation, _ = judge_and_bundle(alone, fitted, weights)
+    evaluation, _ = judge_and_bundle(alone, made())
     assert sum(seen) == len(job.index) == evaluation["train"].n
     assert set(evaluation) == {"train"}
 
 
-def test_a_single_wrong_weight_is_noticed_and_nothing_is_written(job, fitted, weights):
+def test_a_single_wrong_weight_is_noticed_and_nothing_is_written(job, made, weights):
     name = next(name for name in weights if name.startswith("output") and name.endswith("bias"))
     weights[name] = weights[name] + np.array([0.5, 0, 0], np.float32)
     with pytest.raises(GateError, match=r"model\.onnx"):
-        judge_and_bundle(job, fitted, weights)
+        judge_and_bundle(job, made(weights))
     assert list(job.folder.iterdir()) == []
 
 
-def test_the_bundle_says_of_each_split_only_what_is_short(job, fitted, weights):
-    evaluation, _ = judge_and_bundle(job, fitted, weights)
+def test_the_bundle_says_of_each_split_only_what_is_short(job, made):
+    evaluation, _ = judge_and_bundle(job, made())
     manifest = open_bundle(job.folder / "model.onnx").manifest
     assert set(manifest.evaluation) == set(evaluation)
     assert all(set(result) == {"n", "metrics"} for result in manifest.evaluation.values())

@@ -256,9 +256,12 @@ def _sheets(
 def _plots(record: RunRecord, index: DatasetIndex) -> dict[str, bytes]:
     from sortograph.reporting import confusion, curves, per_class
 
-    judged = next(record.evaluation[split] for split in reversed(SPLITS) if split in record.evaluation)
-    return {
-        "curves": curves(record.history, record.best_epoch) if record.history else b"",
+    drawn = {"curves": curves(record.history, record.best_epoch) if record.history else b""}
+    found = [record.evaluation[split] for split in reversed(SPLITS) if split in record.evaluation]
+    if not found:
+        return drawn
+    judged = found[0]
+    return drawn | {
         "confusion": confusion(judged, index.classes),
         "per_class": per_class(judged),
     }

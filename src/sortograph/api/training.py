@@ -8,32 +8,28 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from sortograph import environment, runs
 from sortograph.api.auditing import quick_audit
-from sortograph.api.job import Job
+from sortograph.api.job import Job, Made, Maker
 from sortograph.api.log import Log
+from sortograph.api.networks import NetworkMaker
 from sortograph.api.reading import read_photos, with_classes
 from sortograph.api.telling import tell_findings, tell_notes, tell_rejected
 from sortograph.api.writing import check_place
 from sortograph.caches import cache_folder
 from sortograph.dataset import write_index
-from sortograph.errors import DataError, Interrupted, MissingExtra, RunError, UsageError
+from sortograph.errors import Interrupted, MissingExtra, RunError, UsageError
 from sortograph.files import write_atomic
-from sortograph.loading.pixels import PhotoPixels
-from sortograph.models import plan
 from sortograph.recipe import DEFAULT, Recipe, load_recipe, make_recipe, recipe_toml
 from sortograph.records import DatasetIndex, Progress, RunRecord, Said, silent
 
 if TYPE_CHECKING:
     from sortograph.training.checkpoint import Checkpoint
-    from sortograph.training.loop import Fitted
 
 _WEIGHTS = "weights.safetensors"
 
@@ -46,6 +42,7 @@ def train(
     seed: int | None = None,
     out: str | os.PathLike[str] | None = None,
     classes: Sequence[str] | None = None,
+    budget: float | None = None,
     resume: str | os.PathLike[str] | None = None,
     progress: Progress = silent,
 ) -> RunRecord:
@@ -55,31 +52,62 @@ def train(
     seed: of first weights, order, augmentation and dropout (train.seed); splits have split.seed
     out: the run folder, new or empty; None for runs/<recipe>-<date>-<time>
     classes: their order in the outputs
+    budget: seconds that everything together may take. The recipe "auto" plans by it (auto.budget where None);
+        others end their training early
     resume: the folder of an interrupted run, which goes on where it was, with the recipe that it has
 
     Ctrl-C stops at the next step: the best weights so far are judged and written, and the record's status
     is "interrupted". Pressed again, or once training is over, it raises Interrupted.
-    Raises RecipeError, DataError, RunError, StorageError, GateError, MissingExtra.
+    Raises RecipeError, DataError, RunError, StorageError, GateError, MissingExtra, WeightsError.
     """
     began, log = time.monotonic(), Log(progress)
     _need_torch()
     check_place(Path(photos), cache_folder(), by="SORTOGRAPH_CACHE")
     if resume is not None:
-        _check_resumed(Path(resume), bool(overrides or out or classes or seed is not None))
+        changed = overrides or out or classes or seed is not None or budget is not None
+        _check_resumed(Path(resume), bool(changed))
         check_place(Path(photos), Path(resume))
         with runs.lock(Path(resume)):
             return _go_on(Path(photos), Path(resume), log, began)
-    settings = load_recipe(recipe, overrides, seed)
-    if classes is not None:
-        settings = with_classes(settings, classes)
+    settings = _settings(recipe, overrides, seed, classes)
     check_place(Path(photos), Path("runs" if out is None else out))
     if out is not None:
         runs.check_unused(Path(out))
-    index, pixels = _read(Path(photos), settings, log)
-    made = plan(settings.model, pixels.spec.size, len(index.classes))
+    deadline = _deadline(settings, budget, began)
+    maker = _maker(settings, log)
+    index = _read(Path(photos), settings, maker, log)
     folder = runs.new_run(settings.name, None if out is None else Path(out))
+    job = Job(settings, index, maker.pixels, folder, began, log, Path(photos), deadline=deadline)
     with runs.lock(folder):
-        return _logged(Job(settings, index, pixels, made, folder, began, log, Path(photos)), log, None)
+        return _logged(job, maker, log, None)
+
+
+def _settings(
+    recipe: str, overrides: Sequence[str], seed: int | None, classes: Sequence[str] | None
+) -> Recipe:
+    settings = load_recipe(recipe, overrides, seed)
+    return settings if classes is None else with_classes(settings, classes)
+
+
+def _deadline(settings: Recipe, budget: float | None, began: float) -> float | None:
+    if budget is None and settings.model.kind == "auto":
+        budget = settings.auto.budget
+    if budget is not None and budget <= 0:
+        raise UsageError(f"a budget of {budget:g} s", expected="more than 0", fix="--budget 5m")
+    return None if budget is None else began + budget
+
+
+def _maker(settings: Recipe, progress: Progress) -> Maker:
+    """What makes a model by this recipe."""
+    if settings.model.kind == "backbone":
+        from sortograph.api.transfer import TransferMaker
+
+        return TransferMaker(settings, progress)
+    if settings.model.kind == "auto":
+        from sortograph.api.autopilot import auto_maker
+
+        return auto_maker(settings, progress)
+    return NetworkMaker(settings, progress)
 
 
 def _go_on(photos: Path, folder: Path, log: Log, began: float) -> RunRecord:
@@ -92,7 +120,8 @@ def _go_on(photos: Path, folder: Path, log: Log, began: float) -> RunRecord:
     settings = make_recipe(checkpoint.recipe, str(folder / "recipe.toml"))
     for damaged in checkpoint.passed_over:
         log(Said(f"a checkpoint is passed over: {damaged}", warning=True))
-    index, pixels = _read(photos, settings, log)
+    maker = _maker(settings, log)
+    index = _read(photos, settings, maker, log)
     if checkpoint.fingerprint != index.fingerprint:
         raise RunError(
             "the photos are not those that the run began with",
@@ -100,14 +129,14 @@ def _go_on(photos: Path, folder: Path, log: Log, began: float) -> RunRecord:
             expected="the same photos, labels and splits",
             fix="sortograph train PHOTOS, which begins a new run",
         )
-    made = plan(settings.model, pixels.spec.size, len(index.classes))
-    return _logged(Job(settings, index, pixels, made, folder, began, log, photos), log, checkpoint)
+    job = Job(settings, index, maker.pixels, folder, began, log, photos)
+    return _logged(job, maker, log, checkpoint)
 
 
-def _logged(job: Job, log: Log, checkpoint: Checkpoint | None) -> RunRecord:
+def _logged(job: Job, maker: Maker, log: Log, checkpoint: Checkpoint | None) -> RunRecord:
     log.begin(job.folder / "log.txt")
     try:
-        return _run(job, checkpoint)
+        return _run(job, maker, checkpoint)
     except Exception as error:
         log.failed(error)
         raise
@@ -132,60 +161,36 @@ def _check_resumed(folder: Path, changed: bool) -> None:
         raise RunError("this run is finished", where=str(folder), fix="sortograph report RUN")
 
 
-def _read(photos: Path, settings: Recipe, progress: Progress) -> tuple[DatasetIndex, PhotoPixels]:
-    spec, zoom = settings.pixels.spec(), settings.augment.zoom
-    pixels = PhotoPixels(spec, 1 + zoom, progress)
-    plan(settings.model, spec.size, 2)  # what cannot work is refused before photos are read
-    read = read_photos(photos, settings, progress, keeper=pixels)
-    pixels.flush()
-    _check_fit(settings, read.index)
+def _read(photos: Path, settings: Recipe, maker: Maker, progress: Progress) -> DatasetIndex:
+    read = read_photos(photos, settings, progress, keeper=maker.keeper)
+    maker.flush()
+    maker.check(read.index)
     tell_notes(read.index, progress)
     tell_rejected(read.index, progress)
     tell_findings(quick_audit(read, progress), progress)
-    return read.index, pixels
+    return read.index
 
 
-def _check_fit(settings: Recipe, index: DatasetIndex) -> None:
-    """What only the photos can tell about a recipe."""
-    if settings.train.early_stopping and not len(index.rows("validation")):
-        raise DataError(
-            "early stopping watches the validation photos, and there are none",
-            where=str(index.root),
-            expected="some validation photos",
-            fix="--set split.validation=0.15, or --set train.early_stopping=0",
-        )
-    count = len(index.classes)
-    if settings.train.labels == "binary" and count != 2:
-        raise DataError(
-            f'{count} classes and labels = "binary"',
-            where=str(index.root),
-            expected="two classes",
-            fix="--set train.labels=int",
-        )
-
-
-def _run(job: Job, checkpoint: Checkpoint | None) -> RunRecord:
+def _run(job: Job, maker: Maker, checkpoint: Checkpoint | None) -> RunRecord:
     record = _begin(job)
     try:
         with _interruptions() as stop:
-            fitted, about = _fit(job, checkpoint, stop)
-        record = replace(
-            record,
-            environment={**record.environment, **about},
-            history=fitted.history,
-            best_epoch=fitted.best_epoch,
-        )
-        return _finish(job, record, fitted)
+            made = maker.make(replace(job, stop=stop), checkpoint)
+        record = made.told(record)
+        return _finish(job, record, made)
     except KeyboardInterrupt:
         runs.write_run(replace(record, status="interrupted"))
-        raise Interrupted(
-            "interrupted",
-            where=str(job.folder),
-            fix=f"sortograph train {job.photos} --resume {job.folder}",
-        ) from None
+        raise Interrupted("interrupted", where=str(job.folder), fix=_again(job)) from None
     except BaseException:
         runs.write_run(replace(record, status="failed"))
         raise
+
+
+def _again(job: Job) -> str:
+    """What goes on: heads are found anew from embeddings that are kept; only networks have checkpoints."""
+    if job.recipe.model.kind not in ("auto", "backbone") or job.recipe.finetune.epochs:
+        return f"sortograph train {job.photos} --resume {job.folder}"
+    return f"sortograph train {job.photos} --recipe {job.recipe.name}"
 
 
 def _begin(job: Job) -> RunRecord:
@@ -227,40 +232,27 @@ def _interruptions() -> Iterator[Callable[[], bool]]:
         signal.signal(signal.SIGINT, before)
 
 
-def _fit(
-    job: Job, checkpoint: Checkpoint | None, stop: Callable[[], bool]
-) -> tuple[Fitted, Mapping[str, Any]]:
-    from sortograph.training.fit import fit
-    from sortograph.training.loop import Task
-
-    def tell(event: Any) -> None:
-        job.progress(event)
-
-    task = Task(job.recipe, job.index, job.pixels, job.folder / "checkpoints", stop, tell)
-    return fit(task, job.plan, checkpoint)
-
-
-def _finish(job: Job, record: RunRecord, fitted: Fitted) -> RunRecord:
+def _finish(job: Job, record: RunRecord, made: Made) -> RunRecord:
     from safetensors.numpy import save
 
     from sortograph.api.judging import judge_and_bundle
     from sortograph.api.reviewing import draw_report
 
-    weights = {name: value.numpy() for name, value in fitted.weights.items()}
-    write_atomic(job.folder / _WEIGHTS, save({k: np.ascontiguousarray(v) for k, v in weights.items()}))
+    write_atomic(job.folder / "recipe.toml", recipe_toml(made.recipe).encode())
+    write_atomic(job.folder / _WEIGHTS, save(dict(made.weights)))
     runs.write_history(job.folder, record.history)
-    evaluation, tables = judge_and_bundle(job, fitted, weights)
+    evaluation, tables = judge_and_bundle(job, made)
     record = replace(
         record,
         evaluation=evaluation,
-        status="interrupted" if fitted.interrupted else "finished",
+        status="interrupted" if made.interrupted else "finished",
         seconds=time.monotonic() - job.began,
     )
     runs.write_evaluation(job.folder, evaluation)
     runs.write_predictions(job.folder, job.index, tables)
     runs.write_run(record)
-    draw_report(job, record, tables)
-    if not fitted.interrupted:
+    draw_report(replace(job, recipe=made.recipe), record, tables)
+    if not made.interrupted:
         shutil.rmtree(job.folder / "checkpoints", ignore_errors=True)
     record = replace(record, seconds=time.monotonic() - job.began)
     runs.write_run(record)

@@ -43,15 +43,16 @@ def check_parity(
     *,
     temperature: float = 1.0,
     where: str = "",
+    tolerance: float = TOLERANCE,
 ) -> Parity:
     """Compare the probabilities of N photos with softmax(reference_logits / temperature).
 
     reference_logits: (N, C), of the trained network in float32, in evaluation mode, for the same pixels
     where: the file that holds the graph
 
-    Raises GateError when a probability differs by more than 1e-4 or is no number. What passes can name
-    another best class only where the two best probabilities are within 2e-4 of each other; such ties are
-    counted as disagreements.
+    Raises GateError when a probability differs by more than `tolerance` or is no number. What passes can name
+    another best class only where the two best probabilities are within twice that of each other; such ties
+    are counted as disagreements.
     """
     expected = _softmax(np.asarray(reference_logits, dtype=np.float64) / temperature)
     given = np.asarray(answers.probabilities, dtype=np.float64)
@@ -67,13 +68,13 @@ def check_parity(
     # NaN is larger than any number here.
     row, column = divmod(int(np.argmax(np.nan_to_num(differences, nan=np.inf))), len(classes))
     worst = float(differences[row, column])
-    if not worst <= TOLERANCE:
+    if not worst <= tolerance:
         raise GateError(
             f"the exported model answers otherwise than the trained network: {given[row, column]:.6g} in the"
             f" place of {expected[row, column]:.6g} for {classes[column]!r}, photo {row + 1} of {len(given)};"
             f" the best class differs for {changed}",
             where=where,
-            expected=f"probabilities within {TOLERANCE:g}",
+            expected=f"probabilities within {tolerance:g}",
             fix=_FIX,
         )
     return Parity(worst, len(given), changed)

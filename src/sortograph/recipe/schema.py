@@ -243,6 +243,17 @@ class Finetune(_Section):
     first_size: Annotated[int, Field(ge=0, le=_MOST_SIDE)] = 0
 
 
+class Auto(_Section):
+    """What the recipe "auto" may do.
+
+    budget    seconds that everything together may take
+    backbones that it may use, the cheapest first; none for those at hand, and "fast" to "best" of the hub
+    """
+
+    budget: Annotated[float, Field(gt=0, le=10**7)] = 300.0
+    backbones: tuple[str, ...] = ()
+
+
 class Augment(_Section):
     """Random changes of training photos; 0 and false for none.
 
@@ -349,6 +360,7 @@ class Recipe(_Section):
     backbone: BackboneChoice = BackboneChoice()
     head: Head = Head()
     finetune: Finetune = Finetune()
+    auto: Auto = Auto()
     augment: Augment = Augment()
     train: Train = Train()
 

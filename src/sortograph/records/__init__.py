@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from sortograph.records.dataset import SPLITS, DatasetIndex, PhotoFacts, Rejected
     from sortograph.records.evaluation import ClassScore, Estimate, EvaluationResult, leaks
     from sortograph.records.features import FeatureTable
+    from sortograph.records.heads import Rung
     from sortograph.records.looks import LOOK
     from sortograph.records.pixels import PreprocessSpec
     from sortograph.records.predictions import Prediction, PredictionTable
@@ -43,6 +44,7 @@ __all__ = [
     "Progress",
     "Rejected",
     "RunRecord",
+    "Rung",
     "Said",
     "Step",
     "leaks",
@@ -56,6 +58,7 @@ _NAMES = {
     "dataset": ("SPLITS", "DatasetIndex", "PhotoFacts", "Rejected"),
     "evaluation": ("ClassScore", "Estimate", "EvaluationResult", "leaks"),
     "features": ("FeatureTable",),
+    "heads": ("Rung",),
     "looks": ("LOOK",),
     "pixels": ("PreprocessSpec",),
     "predictions": ("Prediction", "PredictionTable"),

@@ -45,9 +45,7 @@ class PreprocessSpec:
         if len(self.mean) != 3 or len(self.std) != 3 or not all(s > 0 for s in self.std):
             raise ValueError("mean and std need three values each, every std above 0")
         if not 0.1 <= self.crop_share <= 1 or (self.crop_share < 1 and self.mode != "crop"):
-            raise ValueError(
-                f"crop_share is within 0.1–1, and 1 without cropping, not {self.crop_share}"
-            )
+            raise ValueError(f"crop_share is within 0.1–1, and 1 without cropping, not {self.crop_share}")
 
     def affine(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Per channel (scale, offset) such that normalised = pixel · scale + offset, pixel in 0–255."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sortograph.records.evaluation import EvaluationResult
+    from sortograph.records.heads import Rung
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,8 @@ class RunRecord:
     status   "running", "interrupted", "failed" or "finished"
     recipe   the resolved recipe as plain data
     best_epoch  the epoch whose weights were kept
+    decisions   what was decided on the way and why, a sentence each
+    rungs       the heads that were tried on embeddings, the kept one first
     """
 
     id: str
@@ -51,6 +54,8 @@ class RunRecord:
     status: str
     best_epoch: int | None = None
     seconds: float = 0.0
+    decisions: tuple[str, ...] = ()
+    rungs: tuple[Rung, ...] = ()
 
     @property
     def bundle(self) -> Path:
@@ -73,6 +78,7 @@ class RunRecord:
             "seconds": round(self.seconds, 3),
             "status": self.status,
             "best_epoch": self.best_epoch,
+            "decisions": list(self.decisions),
             "evaluation": {split: result.to_json() for split, result in self.evaluation.items()},
             "leaks": leaks(self.evaluation),
         }

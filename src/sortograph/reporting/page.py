@@ -92,6 +92,8 @@ def _context(view: ReportView) -> dict[str, Any]:
         "sums": sums,
         "rejected": index.rejected[:_REJECTED],
         "more_rejected": max(0, len(index.rejected) - _REJECTED),
+        "decisions": run.decisions,
+        "rungs": facts.rung_rows(run.rungs),
         "settings": list(facts.settings(run.recipe)),
         "environment": facts.facts(run.environment),
         "command": facts.command(run),

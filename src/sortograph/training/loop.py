@@ -48,7 +48,10 @@ Weights = dict[str, Tensor]
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What is trained on what. `folder` takes the checkpoints."""
+    """What is trained on what. `folder` takes the checkpoints.
+
+    deadline: a reading of time.monotonic, in seconds, at which training ends as if its epochs were over
+    """
 
     recipe: Recipe
     index: DatasetIndex
@@ -56,6 +59,7 @@ class Task:
     folder: Path
     stop: Callable[[], bool]
     progress: Progress
+    deadline: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,14 +114,17 @@ class Trainer:
         """Train until the recipe is done or someone stops it. Raises GateError when the loss explodes."""
         interrupted = False
         with rounding(self.dtype):
-            while not interrupted and not is_over(self.train, self.history):
-                interrupted = not self._epoch()
+            while not (interrupted or self._late() or is_over(self.train, self.history)):
+                interrupted = not self._epoch() and not self._late()
         self._save_last()
         last = self._snapshot()
         keeps_best = self.train.keep == "best" and bool(self.best)
         best = best_epoch(self.train, self.history)
         kept = best if keeps_best else (self.history[-1].epoch if self.history else None)
         return Fitted(self.best if keeps_best else last, tuple(self.history), kept, interrupted)
+
+    def _late(self) -> bool:
+        return self.task.deadline is not None and time.monotonic() >= self.task.deadline
 
     def _save_last(self) -> None:
         """What comes after training may be interrupted too; a full disk shall not cost what was learned."""
@@ -136,7 +143,7 @@ class Trainer:
             self.step = batch.step + 1
             self.sums = replace(self.sums, seconds=before + time.monotonic() - began)
             self._tell()
-            if self.task.stop():
+            if self.task.stop() or self._late():
                 return False
             if time.monotonic() - self._saved > CHECKPOINT_SECONDS:
                 self.save()
