@@ -298,6 +298,13 @@ def test_damaged_cells(tmp_path: Path, column: int, value: str, message: str) ->
         read_index(tmp_path / "index.csv", tmp_path, ["cat", "dog"])
 
 
+def test_an_index_from_before_near_duplicates_were_looked_for(tmp_path: Path) -> None:
+    header, row = "path,class,split,group,sha256,width,height", ",".join(SOUND[:-1])
+    (tmp_path / "index.csv").write_text(f"{header}\n{row}\n")
+    index = read_index(tmp_path / "index.csv", tmp_path, ["cat", "dog"])
+    assert (index.paths, index.sizes.tolist(), index.twins) == (("a.png",), [[4, 6]], ("",))
+
+
 def test_names_are_compared_for_damaged_rows_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Looking for the nearest of 1,000 classes takes milliseconds: minutes for 100,000 sound rows."""
     index = odd_index(tmp_path)

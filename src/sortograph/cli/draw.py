@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sortograph.cli import streams, tables
+from sortograph.errors import counted
 from sortograph.records import EpochDone, Said, Step
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class _Teller:
             self._finished = ""
         elif self._finished != step.task:
             self._finished = step.task
-            self._view.line(f"{step.task}: {step.done} {step.unit}")
+            self._view.line(f"{step.task}: {counted(step.done, step.unit.removesuffix('s'))}")
 
     def _epoch(self, event: EpochDone) -> None:
         self._view.clear()
