@@ -28,8 +28,8 @@ def test_names_are_what_they_are_called(name):
 
 def test_verbs():
     assert sorted(VERBS) == [
-        "audit", "demo", "doctor", "evaluate", "index", "load", "predict", "quarantine", "recipes", "report",
-        "train",
+        "add_weights", "audit", "backbones", "cache_info", "clear_cache", "demo", "doctor", "evaluate",
+        "index", "load", "predict", "quarantine", "recipes", "report", "train", "weights",
     ]  # fmt: skip
 
 

@@ -9,7 +9,11 @@ from sortograph import lazy
 
 if TYPE_CHECKING:
     from sortograph.api import (
+        add_weights,
         audit,
+        backbones,
+        cache_info,
+        clear_cache,
         demo,
         doctor,
         evaluate,
@@ -20,6 +24,7 @@ if TYPE_CHECKING:
         recipes,
         report,
         train,
+        weights,
     )
     from sortograph.classify import Classifier, FakeClassifier
     from sortograph.errors import SortographError
@@ -57,7 +62,11 @@ __all__ = [
     "SortographError",
     "Step",
     "__version__",
+    "add_weights",
     "audit",
+    "backbones",
+    "cache_info",
+    "clear_cache",
     "demo",
     "doctor",
     "evaluate",
@@ -68,11 +77,16 @@ __all__ = [
     "recipes",
     "report",
     "train",
+    "weights",
 ]
 
 _NAMES = {
     "api": (
+        "add_weights",
         "audit",
+        "backbones",
+        "cache_info",
+        "clear_cache",
         "demo",
         "doctor",
         "evaluate",
@@ -83,6 +97,7 @@ _NAMES = {
         "recipes",
         "report",
         "train",
+        "weights",
     ),
     "classify": ("Classifier", "FakeClassifier"),
     "errors": ("SortographError",),

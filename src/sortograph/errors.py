@@ -6,6 +6,7 @@ SortographError                what was found, where, what was expected, the nex
 ├── DataError             (3)  the photos, folders or tables that were given cannot be used
 │   └── PhotoError        (3)  one photo cannot be read
 ├── BundleError           (3)  a model.onnx is damaged, unsafe, or not ours
+├── WeightsError          (3)  weights of a backbone are not at hand, damaged, or of another network
 ├── RunError              (3)  a run folder is locked, damaged or does not fit the data
 ├── StorageError          (3)  a place cannot be written: read-only, full, over a limit
 ├── GateError             (4)  a check on the result failed: export parity, exploding loss
@@ -74,6 +75,12 @@ class PhotoError(DataError):
 
 class BundleError(SortographError):
     """A model.onnx is damaged, unsafe, made by a newer version, or not a sortograph bundle."""
+
+    exit_code = 3
+
+
+class WeightsError(SortographError):
+    """Weights of a backbone are not at hand, damaged, or of another network."""
 
     exit_code = 3
 

@@ -14,7 +14,9 @@ def test_what_a_person_wants_to_know(call):
     lines = dict(line.split("  ", 1) for line in said.out.splitlines())
     assert lines["sortograph"].strip() == sortograph.__version__
     assert "Python" in lines["runs on"]
-    assert " of at most " in lines["pixel cache"]
+    sizes, limit = lines["caches"].strip().split("; together at most ")
+    assert sizes == "pixels 0.0 MB, features 0.0 MB, backbones 0.0 MB, scans 0.0 MB"
+    assert limit.endswith(" GB")
     assert any("pip install" in line or "installed" in line for line in said.out.splitlines())
     assert "model" not in lines
 

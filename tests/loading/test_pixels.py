@@ -130,7 +130,7 @@ def test_photos_are_written_on_the_way_when_many_wait(root, cache, monkeypatch):
     pixels = PhotoPixels(SPEC)
     for path in sorted(root.iterdir())[:3]:
         read(pixels, path)
-    assert caches.size(cache) >= 2 * 12 * 10 * 3
+    assert caches.taken(cache) >= 2 * 12 * 10 * 3
 
 
 def test_the_cache_lies_in_one_folder_and_nowhere_else(root, cache, tmp_path):
@@ -140,7 +140,7 @@ def test_the_cache_lies_in_one_folder_and_nowhere_else(root, cache, tmp_path):
     read_all(pixels, root)
     assert {path: path.read_bytes() for path in root.iterdir()} == before
     assert {path.name for path in tmp_path.iterdir()} == {"photos", "cache"}
-    assert len(list(cache.rglob("pixels.bin"))) == 2
+    assert len(list(cache.rglob("values.bin"))) == 2
 
 
 def test_two_runs_share_a_store(root, make_index, decodes):

@@ -10,17 +10,17 @@ import pytest
 
 from sortograph.errors import StorageError
 from sortograph.loading import store as module
-from sortograph.loading.store import PixelStore, Stored
+from sortograph.loading.store import Store, Stored
 
 SHAPE = (3, 4, 3)
 APPEND = """
 import hashlib, sys
 import numpy as np
 from pathlib import Path
-from sortograph.loading.store import PixelStore, Stored
+from sortograph.loading.store import Store, Stored
 from sortograph.records import PhotoFacts
 
-store = PixelStore(Path(sys.argv[1]), (3, 4, 3))
+store = Store(Path(sys.argv[1]), (3, 4, 3))
 print("ready", flush=True)
 sys.stdin.readline()
 for number in range(int(sys.argv[2]), int(sys.argv[3])):
@@ -35,17 +35,17 @@ def stored(facts):
     return lambda number: Stored(facts(number), np.full(SHAPE, number, dtype=np.uint8))
 
 
-def fills(store: PixelStore, facts, numbers) -> bool:
+def fills(store: Store, facts, numbers) -> bool:
     pixels = store.read([facts(number).sha256 for number in numbers])
     assert pixels.shape == (len(numbers), *SHAPE)
     return all((photo == number).all() for photo, number in zip(pixels, numbers, strict=True))
 
 
 def test_photos_come_back_in_the_order_asked_for_also_twice(tmp_path, stored, facts):
-    store = PixelStore(tmp_path / "new" / "folder", SHAPE)
+    store = Store(tmp_path / "new" / "folder", SHAPE)
     store.append([stored(number) for number in range(5)])
     assert fills(store, facts, [3, 0, 3, 4])
-    assert fills(PixelStore(store.folder, SHAPE), facts, [4, 1])
+    assert fills(Store(store.folder, SHAPE), facts, [4, 1])
     assert store.facts(facts(2).sha256) == facts(2)
     assert facts(9).sha256 not in store
     assert store.facts(facts(9).sha256) is None
@@ -54,23 +54,23 @@ def test_photos_come_back_in_the_order_asked_for_also_twice(tmp_path, stored, fa
 
 
 def test_what_is_read_can_be_changed_without_changing_the_store(tmp_path, stored, facts):
-    store = PixelStore(tmp_path, SHAPE)
+    store = Store(tmp_path, SHAPE)
     store.append([stored(1)])
     store.read([facts(1).sha256])[:] = 77
     assert fills(store, facts, [1])
 
 
 def test_the_same_photo_is_kept_once(tmp_path, stored, facts):
-    one, other = PixelStore(tmp_path, SHAPE), PixelStore(tmp_path, SHAPE)
+    one, other = Store(tmp_path, SHAPE), Store(tmp_path, SHAPE)
     one.append([stored(1), stored(2), stored(1)])
     other.append([stored(2), stored(3)])
     one.append([stored(3), stored(4)])
-    assert (tmp_path / "pixels.bin").stat().st_size == 4 * one.record
+    assert (tmp_path / "values.bin").stat().st_size == 4 * one.record
     assert fills(one, facts, [1, 2, 3, 4])
 
 
 def test_a_store_sees_what_another_added_as_soon_as_it_adds_something(tmp_path, stored, facts):
-    one, other = PixelStore(tmp_path, SHAPE), PixelStore(tmp_path, SHAPE)
+    one, other = Store(tmp_path, SHAPE), Store(tmp_path, SHAPE)
     one.append([stored(1)])
     assert fills(one, facts, [1])
     other.append([stored(2)])
@@ -97,25 +97,25 @@ def test_two_processes_append_at_the_same_time(tmp_path, facts):
         process.communicate(timeout=30)
         assert process.returncode == 0
     assert (tmp_path / "keys.bin").stat().st_size == 70 * 44
-    assert fills(PixelStore(tmp_path, SHAPE), facts, range(70))
+    assert fills(Store(tmp_path, SHAPE), facts, range(70))
 
 
 def test_threads_append_at_the_same_time_each_through_its_own_store(tmp_path, stored, facts):
     def work(first: int) -> None:
-        store = PixelStore(tmp_path, SHAPE)
+        store = Store(tmp_path, SHAPE)
         for number in range(first, first + 20):
             store.append([stored(number)])
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(work, (0, 10, 20, 30)))
-    assert fills(PixelStore(tmp_path, SHAPE), facts, range(50))
+    assert fills(Store(tmp_path, SHAPE), facts, range(50))
 
 
 @pytest.mark.parametrize("written", [0, 17, 36, 108])
 def test_a_crash_between_pixels_and_keys_loses_no_more_than_those_photos(
     tmp_path, stored, facts, monkeypatch, written
 ):
-    store = PixelStore(tmp_path, SHAPE)
+    store = Store(tmp_path, SHAPE)
     store.append([stored(1)])
     extend = module._extend
 
@@ -128,46 +128,46 @@ def test_a_crash_between_pixels_and_keys_loses_no_more_than_those_photos(
         patch.setattr(module, "_extend", crash)
         with pytest.raises(KeyboardInterrupt):
             store.append([stored(2), stored(4), stored(5)])
-    after = PixelStore(tmp_path, SHAPE)
+    after = Store(tmp_path, SHAPE)
     assert facts(2).sha256 not in after
     after.append([stored(3)])
-    assert fills(PixelStore(tmp_path, SHAPE), facts, [1, 3])
-    assert (tmp_path / "pixels.bin").stat().st_size == 2 * store.record
+    assert fills(Store(tmp_path, SHAPE), facts, [1, 3])
+    assert (tmp_path / "values.bin").stat().st_size == 2 * store.record
 
 
-@pytest.mark.parametrize(("name", "record"), [("keys.bin", 44), ("pixels.bin", 36)])
+@pytest.mark.parametrize(("name", "record"), [("keys.bin", 44), ("values.bin", 36)])
 @pytest.mark.parametrize("left", [0.0, 0.5, 1.0, 1.5, 2.9])
 def test_files_that_were_cut_off_keep_what_is_whole(tmp_path, stored, facts, name, record, left):
-    PixelStore(tmp_path, SHAPE).append([stored(number) for number in range(3)])
+    Store(tmp_path, SHAPE).append([stored(number) for number in range(3)])
     with (tmp_path / name).open("r+b") as file:
         file.truncate(int(left * record))
-    store = PixelStore(tmp_path, SHAPE)
+    store = Store(tmp_path, SHAPE)
     whole = [number for number in range(3) if facts(number).sha256 in store]
     assert whole == list(range(int(left)))
     assert not whole or fills(store, facts, whole)
     store.append([stored(number) for number in (7, 2, 1, 0)])
-    assert fills(PixelStore(tmp_path, SHAPE), facts, [0, 1, 2, 7])
+    assert fills(Store(tmp_path, SHAPE), facts, [0, 1, 2, 7])
 
 
 @pytest.mark.parametrize("damaged", [0, 1, 2])
 def test_damaged_pixels_count_as_not_stored_and_are_kept_anew(tmp_path, stored, facts, damaged):
-    PixelStore(tmp_path, SHAPE).append([stored(number) for number in range(3)])
-    with (tmp_path / "pixels.bin").open("r+b") as file:
+    Store(tmp_path, SHAPE).append([stored(number) for number in range(3)])
+    with (tmp_path / "values.bin").open("r+b") as file:
         file.seek(damaged * 36 + 20)
         file.write(b"\xff\x00\xff")
-    store = PixelStore(tmp_path, SHAPE)
+    store = Store(tmp_path, SHAPE)
     assert [number for number in range(3) if facts(number).sha256 in store] == sorted({0, 1, 2} - {damaged})
     assert store.facts(facts(damaged).sha256) is None
     store.append([stored(damaged)])
     assert fills(store, facts, range(3))
-    assert fills(PixelStore(tmp_path, SHAPE), facts, range(3))
+    assert fills(Store(tmp_path, SHAPE), facts, range(3))
 
 
-@pytest.mark.parametrize("name", ["keys.bin", "pixels.bin"])
+@pytest.mark.parametrize("name", ["keys.bin", "values.bin"])
 def test_a_file_that_is_gone_is_an_empty_store(tmp_path, stored, facts, name):
-    PixelStore(tmp_path, SHAPE).append([stored(1)])
+    Store(tmp_path, SHAPE).append([stored(1)])
     (tmp_path / name).unlink()
-    store = PixelStore(tmp_path, SHAPE)
+    store = Store(tmp_path, SHAPE)
     assert facts(1).sha256 not in store
     store.append([stored(2)])
     assert fills(store, facts, [2])
@@ -177,21 +177,21 @@ def test_a_file_that_is_gone_is_an_empty_store(tmp_path, stored, facts, name):
 def test_a_store_that_was_removed_while_open_starts_afresh(tmp_path, stored, facts, others):
     """Old row numbers in new files would give other photos, or black ones."""
     folder = tmp_path / "store"
-    store = PixelStore(folder, SHAPE)
+    store = Store(folder, SHAPE)
     store.append([stored(1), stored(2)])
     shutil.rmtree(folder)
     if others:
-        PixelStore(folder, SHAPE).append([stored(number) for number in others])
+        Store(folder, SHAPE).append([stored(number) for number in others])
     store.append([stored(3), stored(2)])
     assert facts(1).sha256 not in store
     assert fills(store, facts, [3, 2, *others])
-    assert fills(PixelStore(folder, SHAPE), facts, [3, 2, *others])
+    assert fills(Store(folder, SHAPE), facts, [3, 2, *others])
 
 
 def test_a_place_that_cannot_be_written_is_a_storage_error(tmp_path, stored):
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(StorageError) as caught:
-        PixelStore(tmp_path / "file" / "store", SHAPE).append([stored(1)])
+        Store(tmp_path / "file" / "store", SHAPE).append([stored(1)])
     assert "file" in caught.value.where
 
 
@@ -201,4 +201,4 @@ def test_a_full_disk_is_a_storage_error(tmp_path, stored, monkeypatch):
 
     monkeypatch.setattr(module, "_extend", full)
     with pytest.raises(StorageError, match="the disk is full"):
-        PixelStore(tmp_path, SHAPE).append([stored(1)])
+        Store(tmp_path, SHAPE).append([stored(1)])

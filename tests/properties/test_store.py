@@ -10,7 +10,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sortograph.loading.store import PixelStore, Stored
+from sortograph.loading.store import Store, Stored
 from sortograph.records import PhotoFacts
 
 # Time limits per example would fail on a busy disk, not on a wrong store.
@@ -38,16 +38,16 @@ def photo(number: int) -> Stored:
     return Stored(PhotoFacts(sha256(number), number + 1, 99), pixels)
 
 
-def happen(event: tuple[str, int, list[int]], stores: list[PixelStore], folder: Path) -> set[int]:
+def happen(event: tuple[str, int, list[int]], stores: list[Store], folder: Path) -> set[int]:
     """Lets it happen; the photos that were appended."""
     kind, run, numbers = event
     if kind == "append":
         stores[run].append([photo(number) for number in numbers])
         return set(numbers)
     if kind == "open":
-        stores[run] = PixelStore(folder, SHAPE)
-    elif (folder / "pixels.bin").exists():  # a crash after some of the pixels, before their keys
-        with (folder / "pixels.bin").open("ab") as file:
+        stores[run] = Store(folder, SHAPE)
+    elif (folder / "values.bin").exists():  # a crash after some of the pixels, before their keys
+        with (folder / "values.bin").open("ab") as file:
             file.write(bytes(numbers))
     return set()
 
@@ -56,22 +56,22 @@ def happen(event: tuple[str, int, list[int]], stores: list[PixelStore], folder: 
 @given(events=events)
 def test_what_was_appended_is_read_in_any_interleaving(events: list[tuple[str, int, list[int]]]) -> None:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
-        stores = [PixelStore(Path(name), SHAPE) for _ in range(3)]
+        stores = [Store(Path(name), SHAPE) for _ in range(3)]
         kept: set[int] = set()
         for event in events:
             kept |= happen(event, stores, Path(name))
             for store in stores:
                 check(store, kept)
-        newest = PixelStore(Path(name), SHAPE)
+        newest = Store(Path(name), SHAPE)
         assert check(newest, kept) == sorted(kept)
 
 
-def check(store: PixelStore, kept: set[int]) -> list[int]:
+def check(store: Store, kept: set[int]) -> list[int]:
     """The photos that a store knows; all it tells of them is right."""
     known = [number for number in range(16) if sha256(number) in store]
     assert set(known) <= kept
     assert [store.facts(sha256(number)) for number in known] == [photo(number).facts for number in known]
     if known:
-        expected = [photo(number).pixels for number in known]
+        expected = [photo(number).values for number in known]
         np.testing.assert_array_equal(store.read([sha256(number) for number in known]), expected)
     return known

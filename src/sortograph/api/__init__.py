@@ -6,6 +6,7 @@ from sortograph import lazy
 
 if TYPE_CHECKING:
     from sortograph.api.auditing import Audited, audit
+    from sortograph.api.caching import cache_info, clear_cache
     from sortograph.api.digits import demo
     from sortograph.api.kitchen import check_recipe, copy_recipe, recipes
     from sortograph.api.machine import doctor
@@ -13,13 +14,18 @@ if TYPE_CHECKING:
     from sortograph.api.predicting import load, predict, prediction_grid
     from sortograph.api.quarantining import quarantine
     from sortograph.api.reviewing import Evaluated, evaluate, report
+    from sortograph.api.stock import add_weights, backbones, weights
     from sortograph.api.training import train
 
 __all__ = [
     "Audited",
     "Evaluated",
+    "add_weights",
     "audit",
+    "backbones",
+    "cache_info",
     "check_recipe",
+    "clear_cache",
     "copy_recipe",
     "demo",
     "doctor",
@@ -32,10 +38,12 @@ __all__ = [
     "recipes",
     "report",
     "train",
+    "weights",
 ]
 
 _NAMES = {
     "auditing": ("Audited", "audit"),
+    "caching": ("cache_info", "clear_cache"),
     "digits": ("demo",),
     "kitchen": ("check_recipe", "copy_recipe", "recipes"),
     "machine": ("doctor",),
@@ -43,6 +51,7 @@ _NAMES = {
     "predicting": ("load", "predict", "prediction_grid"),
     "quarantining": ("quarantine",),
     "reviewing": ("Evaluated", "evaluate", "report"),
+    "stock": ("add_weights", "backbones", "weights"),
     "training": ("train",),
 }
 __getattr__ = lazy.getter(__name__, _NAMES)

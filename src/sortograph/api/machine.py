@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from sortograph import caches, environment
+from sortograph import environment
+from sortograph.api.caching import cache_info
 
 
 def doctor(model: str | os.PathLike[str] | None = None) -> dict[str, Any]:
@@ -17,13 +18,12 @@ def doctor(model: str | os.PathLike[str] | None = None) -> dict[str, Any]:
     """
     import sortograph
 
-    folder = caches.cache_folder()
     found: dict[str, Any] = {
         "version": sortograph.__version__,
         "extras": environment.extras(),
         "device": _device(),
         "weights": [],
-        "caches": {"pixels": {"bytes": caches.size(folder / "pixels"), "limit": caches.limit(folder)}},
+        "caches": cache_info()["kinds"],
         "environment": environment.describe(),
     }
     if model is not None:

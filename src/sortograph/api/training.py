@@ -43,6 +43,7 @@ def train(
     out: str | os.PathLike[str] | None = None,
     classes: Sequence[str] | None = None,
     budget: float | None = None,
+    pretrained: bool = True,
     resume: str | os.PathLike[str] | None = None,
     progress: Progress = silent,
 ) -> RunRecord:
@@ -54,6 +55,7 @@ def train(
     classes: their order in the outputs
     budget: seconds that everything together may take. The recipe "auto" plans by it (auto.budget where None);
         others end their training early
+    pretrained: False trains from scratch: "auto" takes no backbone, and a backbone begins with random weights
     resume: the folder of an interrupted run, which goes on where it was, with the recipe that it has
 
     Ctrl-C stops at the next step: the best weights so far are judged and written, and the record's status
@@ -64,12 +66,14 @@ def train(
     _need_torch()
     check_place(Path(photos), cache_folder(), by="SORTOGRAPH_CACHE")
     if resume is not None:
-        changed = overrides or out or classes or seed is not None or budget is not None
+        changed = overrides or out or classes or seed is not None or budget is not None or not pretrained
         _check_resumed(Path(resume), bool(changed))
         check_place(Path(photos), Path(resume))
         with runs.lock(Path(resume)):
             return _go_on(Path(photos), Path(resume), log, began)
     settings = _settings(recipe, overrides, seed, classes)
+    if not pretrained:
+        settings = settings.from_scratch()
     check_place(Path(photos), Path("runs" if out is None else out))
     if out is not None:
         runs.check_unused(Path(out))

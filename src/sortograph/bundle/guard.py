@@ -15,17 +15,21 @@ from typing import NamedTuple
 
 from sortograph.bundle import schema
 from sortograph.bundle.schema import Message
-from sortograph.bundle.wire import Buffer, fields, signed, varints
+from sortograph.bundle.wire import LENGTH, VARINT, Buffer, fields, signed, varints
 from sortograph.errors import BundleError
 
 MAX_BYTES = 2**31 - 1  # protobuf itself ends here
 MAX_FIELDS = 2_000_000
 MAX_ELEMENTS = 2**31
 MAX_TEXT = 2**23
+MAX_WIDTH = 2**20
 INPUT = "photos"
 OUTPUTS = ("probabilities", "logits", "embedding")
+BACKBONE_OUTPUTS = ("embedding",)
 TEMPERATURE = "temperature"
 _FEW = 16
+# Tags on the way from the type of an output to its length: tensor_type, shape; dim; dim_value.
+_SHAPE, _DIM, _DIM_VALUE = (1 << 3 | LENGTH, 2 << 3 | LENGTH), 1 << 3 | LENGTH, 1 << 3 | VARINT
 
 Span = tuple[int, int]
 Found = dict[str, list[Span]]
@@ -50,12 +54,41 @@ def check(data: Buffer, where: str, *, limit: int = MAX_BYTES) -> dict[str, str]
 def survey(data: Buffer, where: str, *, limit: int = MAX_BYTES) -> Survey:
     """As `check`, with the place of the temperature."""
     with located(where):
-        if len(data) > limit:
-            raise BundleError(f"{len(data) / 1e6:.0f} MB, above the limit of {limit / 1e6:.0f} MB")
-        # ONNX Runtime takes a file with this mark for another format, in which nothing was checked.
-        if bytes(data[4:8]) == b"ORTM":
-            raise BundleError("not an ONNX model but one of ONNX Runtime's own format")
-        return _model(_Reader(data))
+        return _surveyed(_Reader(data), limit)
+
+
+def check_backbone(data: Buffer, where: str, *, limit: int = MAX_BYTES) -> int:
+    """The length of the embeddings of a backbone that may be opened: from photos to an embedding alone.
+
+    Raises BundleError with the reason for every other content.
+    """
+    with located(where, expected="the graph of a backbone, from photos to an embedding"):
+        reader = _Reader(data, BACKBONE_OUTPUTS)
+        _surveyed(reader, limit)
+        return _width(reader)
+
+
+def _surveyed(reader: _Reader, limit: int) -> Survey:
+    if len(reader.data) > limit:
+        raise BundleError(f"{len(reader.data) / 1e6:.0f} MB, above the limit of {limit / 1e6:.0f} MB")
+    # ONNX Runtime takes a file with this mark for another format, in which nothing was checked.
+    if bytes(reader.data[4:8]) == b"ORTM":
+        raise BundleError("not an ONNX model but one of ONNX Runtime's own format")
+    return _model(reader)
+
+
+def _width(reader: _Reader) -> int:
+    """D of the only output, which is (n, D)."""
+    (output,) = reader.outputs_found
+    (span,) = output.get("type", [(0, 0)])
+    for wanted in _SHAPE:
+        inside = [(a, b) for tag, a, b in fields(reader.data, *span) if tag == wanted]
+        span = inside[0] if inside else (0, 0)
+    dims = [(a, b) for tag, a, b in fields(reader.data, *span) if tag == _DIM]
+    values = [a for dim in dims[1:2] for tag, a, _ in fields(reader.data, *dim) if tag == _DIM_VALUE]
+    if len(dims) != 2 or len(values) != 1 or not 0 < values[0] <= MAX_WIDTH:
+        raise BundleError("embeddings whose length the graph does not tell", expected="an output (n, D)")
+    return values[0]
 
 
 def metadata(data: Buffer, where: str) -> dict[str, str]:
@@ -67,7 +100,7 @@ def metadata(data: Buffer, where: str) -> dict[str, str]:
 
 
 @contextmanager
-def located(where: str) -> Iterator[None]:
+def located(where: str, expected: str = "a model.onnx written by sortograph") -> Iterator[None]:
     """Gives every BundleError from inside the name of the file."""
     try:
         yield
@@ -75,7 +108,7 @@ def located(where: str) -> Iterator[None]:
         raise BundleError(
             error.what,
             where=error.where or where,
-            expected=error.expected or "a model.onnx written by sortograph",
+            expected=error.expected or expected,
             fix=error.fix,
         ) from None
 
@@ -83,10 +116,11 @@ def located(where: str) -> Iterator[None]:
 class _Reader:
     """The bytes, how many fields may still be read, and what was met so far."""
 
-    __slots__ = ("constants", "data", "left", "temperature")
+    __slots__ = ("constants", "data", "left", "outputs", "outputs_found", "temperature")
 
-    def __init__(self, data: Buffer) -> None:
-        self.data = data
+    def __init__(self, data: Buffer, outputs: tuple[str, ...] = OUTPUTS) -> None:
+        self.data, self.outputs = data, outputs
+        self.outputs_found: list[Found] = []
         self.left = MAX_FIELDS
         self.constants: dict[str, Numbers | None] = {}
         self.temperature: int | None = None
@@ -152,11 +186,12 @@ def _entry(reader: _Reader, span: Span) -> tuple[str, str]:
 
 def _graph(reader: _Reader, graph: Found) -> None:
     inputs = [reader.text(reader.message(s, schema.VALUE).get("name")) for s in graph.get("input", [])]
-    outputs = [reader.text(reader.message(s, schema.VALUE).get("name")) for s in graph.get("output", [])]
-    if inputs != [INPUT] or sorted(outputs) != sorted(OUTPUTS):
+    reader.outputs_found = [reader.message(span, schema.VALUE) for span in graph.get("output", [])]
+    outputs = [reader.text(output.get("name")) for output in reader.outputs_found]
+    if inputs != [INPUT] or sorted(outputs) != sorted(reader.outputs):
         raise BundleError(
             f"a model from {_named(inputs)} to {_named(outputs)}",
-            expected=f"a model from {INPUT} to {', '.join(OUTPUTS)}",
+            expected=f"a model from {INPUT} to {', '.join(reader.outputs)}",
         )
     for span in graph.get("initializer", []):
         _initializer(reader, span)

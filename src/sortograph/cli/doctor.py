@@ -33,13 +33,14 @@ def doctor(
 
 def _told(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """What a person wants to know."""
-    about, pixels = found["environment"], found["caches"]["pixels"]
+    about, kinds = found["environment"], found["caches"]
     system = about["platform"]
     yield words.PROGRAM, found["version"]
     yield "runs on", f"Python {about['python']}, {system['system']} {system['machine']}, {about['cpus']} CPUs"
     yield "trains on", found["device"]
     yield "with", ", ".join(f"{name} {version}" for name, version in about["packages"].items())
-    yield "pixel cache", f"{_size(pixels['bytes'])} of at most {_size(pixels['limit'])}"
+    sizes = ", ".join(f"{kind} {tables.size(cache['bytes'])}" for kind, cache in kinds.items())
+    yield "caches", f"{sizes}; together at most {tables.size(kinds['pixels']['limit'])}"
     for extra, installed in found["extras"].items():
         told = "installed" if installed else f'not installed: pip install "{words.PROGRAM}[{extra}]"'
         yield f"extra {extra}", told
@@ -51,14 +52,6 @@ def _told(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "classes", ", ".join(model["classes"])
         yield "sees photos as", f"{width}×{height} pixels"
         yield "answers", f"as where it was made (logits differ by {difference:.1g} at most)"
-
-
-def _size(count: float) -> str:
-    """
-    >>> _size(0), _size(13_737_338_470)
-    ('0.0 MB', '13.7 GB')
-    """
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
 
 
 def _lines(name: str, value: Any) -> Iterator[tuple[str, str]]:

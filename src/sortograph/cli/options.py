@@ -25,6 +25,8 @@ Seed = Annotated[int | None, typer.Option("--seed", min=0, max=2**32 - 1, metava
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help=words.SET)]
 Recipe = Annotated[str | None, typer.Option("--recipe", metavar="NAME|FILE", help=words.RECIPE)]
 Classes = Annotated[str | None, typer.Option("--classes", metavar="A,B,C", help=words.CLASSES)]
+Budget = Annotated[str | None, typer.Option("--budget", metavar="TIME", help=words.BUDGET)]
+NoPretrained = Annotated[bool, typer.Option("--no-pretrained", help=words.NO_PRETRAINED)]
 GroupFrom = Annotated[str | None, typer.Option("--group-from", metavar="REGEX", help=words.GROUP_FROM)]
 FollowLinks = Annotated[bool, typer.Option("--follow-links", help=words.FOLLOW_LINKS)]
 

@@ -74,6 +74,14 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
+def size(count: float) -> str:
+    """
+    >>> size(0), size(13_737_338_470)
+    ('0.0 MB', '13.7 GB')
+    """
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
+
+
 def clock(seconds: float) -> str:
     """
     >>> clock(83), clock(3723)

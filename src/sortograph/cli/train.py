@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sortograph.cli import draw, options, results, streams, tables, words
+from sortograph.cli import draw, options, results, streams, tables, times, words
 from sortograph.cli.failures import INTERRUPTED
 from sortograph.errors import UsageError, counted
 
@@ -29,6 +29,8 @@ def train(
     classes: options.Classes = None,
     group_from: options.GroupFrom = None,
     follow_links: options.FollowLinks = False,
+    budget: options.Budget = None,
+    no_pretrained: options.NoPretrained = False,
     resume: Resume = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
@@ -51,6 +53,8 @@ def train(
             seed=seed,
             out=out,
             classes=options.listed(classes),
+            budget=times.seconds(budget),
+            pretrained=not no_pretrained,
             resume=resume,
             progress=progress,
             **given,

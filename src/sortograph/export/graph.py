@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sortograph.errors import MissingExtra, RunError
+from sortograph.export.votes import votes
 from sortograph.models.layers import (
     EPSILON,
     Activation,
@@ -18,15 +19,18 @@ from sortograph.models.layers import (
     Dropout,
     Flatten,
     GlobalPool,
+    HeadLayer,
     Layer,
+    Neighbours,
     Pool,
     Residual,
+    Weights,
 )
 from sortograph.models.plan import Plan
 from sortograph.records import PreprocessSpec
 
 OPSET = 20  # the first with Gelu; ONNX Runtime knows it since 1.17
-_IR_VERSION = 9  # that of the ONNX release that brought opset 20
+IR_VERSION = 9  # that of the ONNX release that brought opset 20
 _TO_CHANNELS_FIRST, _TO_CHANNELS_LAST = [0, 3, 1, 2], [0, 2, 3, 1]
 
 State = Mapping[str, NDArray[Any]]
@@ -43,17 +47,16 @@ def to_onnx(plan: Plan, preprocess: PreprocessSpec, state: State) -> bytes:
 
     Raises RunError when arrays are missing or of another shape, MissingExtra without the package onnx.
     """
-    _check(plan, state)
-    graph = _Graph(state)
+    check_state(plan.weights(), state)
+    graph = Graph(state)
     features = graph.run(plan.layers[:-1], _pixels(graph, plan, preprocess))
     embedding = graph.add("Identity", [features], "embedding")
     logits = _logits(graph, plan, embedding)
-    temperature = graph.constant("temperature", np.ones(1, dtype=np.float32))
-    graph.add("Softmax", [graph.add("Div", [logits, temperature], "scaled")], "probabilities", axis=1)
+    graph.probabilities(logits)
     return _serialized(graph, plan)
 
 
-def _pixels(graph: _Graph, plan: Plan, preprocess: PreprocessSpec) -> str:
+def _pixels(graph: Graph, plan: Plan, preprocess: PreprocessSpec) -> str:
     """Normalised before any padding, so that zeros around a photo mean the same as in training."""
     scale, offset = (np.array(values, dtype=np.float32) for values in preprocess.affine())
     real = graph.add("Cast", ["photos"], "pixels", to=_FLOAT)
@@ -65,7 +68,7 @@ def _pixels(graph: _Graph, plan: Plan, preprocess: PreprocessSpec) -> str:
     return graph.add("Transpose", [shifted], "pixels_channels_first", perm=_TO_CHANNELS_FIRST)
 
 
-def _logits(graph: _Graph, plan: Plan, embedding: str) -> str:
+def _logits(graph: Graph, plan: Plan, embedding: str) -> str:
     if not plan.sigmoid:
         return graph.dense(plan.head, embedding, "logits")
     # Softmax of [0, z] is [1 - sigmoid(z), sigmoid(z)].
@@ -77,7 +80,7 @@ _FLOAT = 1  # TensorProto.FLOAT
 _ACTIVATIONS = {"relu": "Relu", "gelu": "Gelu", "tanh": "Tanh"}
 
 
-class _Graph:
+class Graph:
     """Nodes and constants so far. Every method returns the name of the value that it made."""
 
     def __init__(self, state: State) -> None:
@@ -88,8 +91,13 @@ class _Graph:
         self._counts: dict[str, int] = {}
 
     def add(self, kind: str, inputs: list[str], output: str, **attributes: Any) -> str:
-        self.nodes.append(_onnx().helper.make_node(kind, inputs, [output], name=output, **attributes))
-        return output
+        return self.add_all(kind, inputs, [output], **attributes)[0]
+
+    def add_all(self, kind: str, inputs: list[str], outputs: list[str], **attributes: Any) -> list[str]:
+        """A node with several outputs, named as the first of them."""
+        make = onnx_package().helper.make_node
+        self.nodes.append(make(kind, inputs, outputs, name=outputs[0], **attributes))
+        return outputs
 
     def constant(self, name: str, value: NDArray[Any]) -> str:
         self.constants[name] = value
@@ -100,9 +108,9 @@ class _Graph:
         self._counts[kind] = self._counts.get(kind, 0) + 1
         return f"{kind}{self._counts[kind]}"
 
-    def run(self, layers: Iterable[Layer], x: str) -> str:
+    def run(self, layers: Iterable[HeadLayer], x: str) -> str:
         for layer in layers:
-            x = self.step(layer, x)
+            x = votes(self, layer, x) if isinstance(layer, Neighbours) else self.step(layer, x)
         return x
 
     def step(self, layer: Layer, x: str) -> str:
@@ -127,6 +135,11 @@ class _Graph:
                 return self.dense(layer, x, name)
             case Residual(name=name, body=body, shortcut=shortcut):
                 return self.add("Add", [self.run(shortcut, x), self.run(body, x)], name)
+
+    def probabilities(self, logits: str) -> str:
+        temperature = self.constant("temperature", np.ones(1, dtype=np.float32))
+        scaled = self.add("Div", [logits, temperature], "scaled")
+        return self.add("Softmax", [scaled], "probabilities", axis=1)
 
     def array(self, key: str) -> str:
         return self.constant(key, np.ascontiguousarray(self.state[key], dtype=np.float32))
@@ -159,8 +172,8 @@ class _Graph:
         return self.add("Flatten", [x], "features", axis=1)
 
 
-def _serialized(graph: _Graph, plan: Plan) -> bytes:
-    onnx = _onnx()
+def _serialized(graph: Graph, plan: Plan) -> bytes:
+    onnx = onnx_package()
     helper, tensor, info = onnx.helper, onnx.TensorProto, onnx.helper.make_tensor_value_info
     widths = {"probabilities": plan.classes, "logits": plan.classes, "embedding": plan.embedding}
     made = helper.make_graph(
@@ -173,16 +186,17 @@ def _serialized(graph: _Graph, plan: Plan) -> bytes:
     model = helper.make_model(
         made,
         opset_imports=[helper.make_opsetid("", OPSET)],
-        ir_version=_IR_VERSION,
+        ir_version=IR_VERSION,
         producer_name="sortograph",
     )
     data: bytes = model.SerializeToString()
     return data
 
 
-def _check(plan: Plan, state: State) -> None:
+def check_state(weights: Weights, state: State) -> None:
+    """Raises RunError for arrays that are missing or of another shape than `weights` says."""
     wrong = []
-    for name, shape in plan.weights().items():
+    for name, shape in weights.items():
         if name not in state:
             wrong.append(f"{name} is missing")
         elif tuple(state[name].shape) != shape:
@@ -196,7 +210,7 @@ def _check(plan: Plan, state: State) -> None:
         )
 
 
-def _onnx() -> Any:
+def onnx_package() -> Any:
     try:
         import onnx
     except ImportError:

@@ -9,12 +9,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional as F
 
-from sortograph.loading.augment import Augmenter, draws
+from sortograph.loading.augment import draws
 from sortograph.loading.order import order
 
 Rows = NDArray[np.int64]
 Read = Callable[[Rows], NDArray[np.uint8]]
+Augment = Callable[[Tensor, Tensor], Tensor]
+Size = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +33,10 @@ class TrainingBatches:
     """The batches of any epoch from any step on, always the same for the same seed.
 
     read: rows → uint8 (N, h, w, 3); rows: of the training photos; labels: of the whole index, int64
+    augment: such pixels and draws (N, 8) → float32 (N, 3, H, W), 0–255
     """
 
-    def __init__(self, read: Read, rows: Rows, labels: Rows, augment: Augmenter, plan: BatchPlan) -> None:
+    def __init__(self, read: Read, rows: Rows, labels: Rows, augment: Augment, plan: BatchPlan) -> None:
         self._read, self._rows, self._labels = read, rows, labels
         self._augment, self._plan = augment, plan
 
@@ -49,12 +53,14 @@ class TrainingBatches:
         rows = order(self._rows, self._plan.seed, epoch)
         table = draws(len(self._labels), self._plan.seed, epoch)
         bounds = self._bounds()
+        sides = self._plan.sides and self._plan.sides(epoch)
         for step in range(first, len(self)):
             chosen = rows[bounds[step] : bounds[step + 1]]
             pixels = torch.from_numpy(self._read(chosen)).to(self._plan.device, non_blocking=True)
             drawn = torch.from_numpy(table[chosen]).to(self._plan.device)
             labels = torch.from_numpy(self._labels[chosen]).to(self._plan.device)
-            yield Batch(step, self._augment(pixels, drawn), labels)
+            photos = self._augment(pixels, drawn)
+            yield Batch(step, photos if sides is None else _resized(photos, sides), labels)
 
     def _bounds(self) -> list[int]:
         # Batch normalisation has no spread to divide by in a batch of one.
@@ -67,11 +73,22 @@ class TrainingBatches:
 
 @dataclass(frozen=True, slots=True)
 class BatchPlan:
-    """size: photos in a batch; seed: of order and augmentation; device: where batches are made."""
+    """size: photos in a batch; seed: of order and augmentation; device: where batches are made.
+
+    sides: epoch → (H, W) that photos are brought to; None leaves them as they are
+    """
 
     size: int
     seed: int
     device: torch.device
+    sides: Callable[[int], Size] | None = None
+
+
+def _resized(photos: Tensor, sides: Size) -> Tensor:
+    if photos.shape[2:] == sides:
+        return photos
+    made = F.interpolate(photos, sides, mode="bilinear", antialias=True)
+    return made.contiguous(memory_format=torch.channels_last)
 
 
 def clean_batches(read: Read, rows: Rows, size: int, device: torch.device) -> Iterator[tuple[Rows, Tensor]]:

@@ -19,6 +19,7 @@ class Purpose(IntEnum):
     AUGMENT = 2
     MIXUP = 3
     DROPOUT = 4
+    CUTMIX = 5
 
 
 def generator(seed: int, purpose: Purpose, epoch: int, step: int = 0) -> np.random.Generator:

@@ -23,7 +23,7 @@ from sortograph.errors import PhotoError, RunError, StorageError
 from sortograph.images.decode import contract, decode
 from sortograph.images.inspect import read_photo
 from sortograph.images.preprocess import resize
-from sortograph.loading.store import PixelStore, Stored
+from sortograph.loading.store import Store, Stored
 from sortograph.records import DatasetIndex, PhotoFacts, PreprocessSpec, Progress, Said, silent
 
 Pixels = NDArray[np.uint8]
@@ -50,11 +50,9 @@ class PhotoPixels:
         self._large = self._plain if self.factor == 1.0 else self._store(self.factor)
         self._record = self._plain.record + (0 if self._large is self._plain else self._large.record)
 
-    def _store(self, factor: float) -> PixelStore:
+    def _store(self, factor: float) -> Store:
         height, width = self.spec.scaled(factor)
-        store = PixelStore(
-            self._folder / "pixels" / contract() / self.spec.resize_key(factor), (height, width, 3)
-        )
+        store = Store(self._folder / "pixels" / contract() / self.spec.resize_key(factor), (height, width, 3))
         caches.touch(store.folder)
         return store
 
@@ -120,7 +118,7 @@ class PhotoPixels:
         """uint8 (N, factor·H, factor·W, 3)."""
         return self._get(index, rows, self._large, self.factor)
 
-    def _get(self, index: DatasetIndex, rows: NDArray[np.int64], store: PixelStore, factor: float) -> Pixels:
+    def _get(self, index: DatasetIndex, rows: NDArray[np.int64], store: Store, factor: float) -> Pixels:
         for used in (self._plain, self._large):  # both, or another run might remove the one not read for long
             caches.touch(used.folder)
         contents = [index.sha256[row] for row in rows]

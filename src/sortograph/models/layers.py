@@ -15,6 +15,8 @@ Weights = dict[str, Shape]
 # Statistics that training counts but no gradient changes.
 STATISTICS = ("running_mean", "running_var")
 EPSILON = 1e-3  # what batch normalisation adds to each variance, as Keras does
+# Of votes among neighbours: what divides a likeness, what is added to each sum of votes, the least length.
+VOTE_TEMPERATURE, VOTE_FLOOR, LEAST_LENGTH = 0.07, 1e-3, 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +148,34 @@ class Dense:
 
 
 @dataclass(frozen=True, slots=True)
+class Neighbours:
+    """Votes of the `neighbours` most alike of `count` remembered vectors, as logits of `classes` classes.
+
+    Likeness is the cosine of the angle between two vectors, both taken from `centre`. A vote weighs
+    exp(likeness / 0.07), as in Wu et al. 2018 (arXiv:1805.01978, section 3.4), here as a share of the most
+    alike one's; the logit is the natural logarithm of VOTE_FLOOR plus the votes for a class.
+
+    features (count, inputs), each of unit length; labels (count, classes), one-hot; centre (inputs,)
+    """
+
+    name: str
+    inputs: int
+    classes: int
+    count: int
+    neighbours: int
+
+    def output(self, shape: Shape) -> Shape:
+        return (*shape[:-1], self.classes)
+
+    def weights(self) -> Weights:
+        return {
+            f"{self.name}.features": (self.count, self.inputs),
+            f"{self.name}.labels": (self.count, self.classes),
+            f"{self.name}.centre": (self.inputs,),
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Residual:
     """The sum of what `body` and `shortcut` make of the same input; an empty shortcut is the input itself."""
 
@@ -163,9 +193,10 @@ class Residual:
 
 
 Layer = Conv | BatchNorm | Activation | Pool | GlobalPool | Flatten | Dropout | Dense | Residual
+HeadLayer = Layer | Neighbours
 
 
-def weights_of(layers: Iterable[Layer]) -> Weights:
+def weights_of(layers: Iterable[HeadLayer]) -> Weights:
     """Names and shapes of all arrays of these layers, in their order."""
     return {name: shape for layer in layers for name, shape in layer.weights().items()}
 

@@ -374,6 +374,21 @@ class Recipe(_Section):
             raise ValueError("model.batch_norm needs a train.batch_size of at least 2")
         return self
 
+    def from_scratch(self) -> Recipe:
+        """The same without pretrained weights: all of a backbone is taught, as [train] says."""
+        if self.model.kind == "auto":
+            return self.model_copy(update={"backbone": self.backbone.model_copy(update={"pretrained": False})})
+        if self.model.kind != "backbone":
+            return self
+        whole = {"epochs": self.finetune.epochs or self.train.epochs, "blocks": 0, "layer_decay": 1.0}
+        taught = {**whole, "learning_rate": self.train.learning_rate, "batch_norm": "trained"}
+        return self.model_copy(
+            update={
+                "backbone": self.backbone.model_copy(update={"pretrained": False}),
+                "finetune": self.finetune.model_copy(update=taught),
+            }
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data of TOML's and JSON's kinds."""
         data: dict[str, Any] = self.model_dump(mode="json")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -11,12 +11,15 @@ from accelerate import Accelerator
 from numpy.typing import NDArray
 
 from sortograph.loading.augment import Augmenter
-from sortograph.loading.batches import BatchPlan, TrainingBatches
+from sortograph.loading.batches import Augment, BatchPlan, Size, TrainingBatches
 from sortograph.models import Network, Plan, build
 from sortograph.records import PreprocessSpec
 from sortograph.training.checkpoint import Checkpoint
 from sortograph.training.device import describe, keep_memory, threads
 from sortograph.training.loop import Fitted, Task, Trainer, Weights
+
+if TYPE_CHECKING:
+    from sortograph.training.loop import Taught
 
 
 def fit(task: Task, plan: Plan, checkpoint: Checkpoint | None = None) -> tuple[Fitted, Mapping[str, Any]]:
@@ -25,26 +28,38 @@ def fit(task: Task, plan: Plan, checkpoint: Checkpoint | None = None) -> tuple[F
     Returns the weights that are kept, and where and how they were computed, for the record of the run.
     Raises GateError when the loss is no number, StorageError when a checkpoint cannot be written.
     """
+    recipe, spec = task.recipe, task.pixels.spec
+    network = build(plan, spec, recipe.model.initialisation, recipe.train.seed)
+    return teach(task, network, Augmenter(recipe.augment, spec.size), checkpoint=checkpoint)
+
+
+def teach(
+    task: Task,
+    network: Taught,
+    augment: Augment,
+    *,
+    sides: Callable[[int], Size] | None = None,
+    checkpoint: Checkpoint | None = None,
+) -> tuple[Fitted, Mapping[str, Any]]:
+    """`fit` for a network with its first weights, which is changed.
+
+    augment: how training photos are varied; sides: epoch → (H, W) of training photos, where it is not theirs
+    """
     keep_memory()
-    with threads(task.recipe.train.threads):
-        return _fit(task, plan, checkpoint)
-
-
-def _fit(task: Task, plan: Plan, checkpoint: Checkpoint | None) -> tuple[Fitted, Mapping[str, Any]]:
-    accelerator = Accelerator()
-    recipe, index = task.recipe, task.index
-    network = build(plan, task.pixels.spec, recipe.model.initialisation, recipe.train.seed)
-    batches = TrainingBatches(
-        lambda rows: task.pixels.training(index, rows),
-        index.rows("train"),
-        index.labels,
-        Augmenter(recipe.augment, task.pixels.spec.size),
-        BatchPlan(recipe.train.batch_size, recipe.train.seed, accelerator.device),
-    )
-    trainer = Trainer(task, network, batches, accelerator)
-    if checkpoint is not None:
-        trainer.resume(checkpoint)
-    return trainer.run(), describe(trainer.device, trainer.dtype)
+    train, index = task.recipe.train, task.index
+    with threads(train.threads):
+        accelerator = Accelerator()
+        batches = TrainingBatches(
+            lambda rows: task.pixels.training(index, rows),
+            index.rows("train"),
+            index.labels,
+            augment,
+            BatchPlan(train.batch_size, train.seed, accelerator.device, sides),
+        )
+        trainer = Trainer(task, network, batches, accelerator)
+        if checkpoint is not None:
+            trainer.resume(checkpoint)
+        return trainer.run(), describe(trainer.device, trainer.dtype)
 
 
 def reference(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import torch
@@ -17,11 +18,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sortograph.errors import GateError, StorageError
-from sortograph.loading.augment import mixed
 from sortograph.loading.batches import Batch, TrainingBatches, clean_batches
+from sortograph.loading.mixing import Mixing, blended
 from sortograph.loading.order import dropout_seed
-from sortograph.recipe import Recipe
+from sortograph.recipe import Recipe, Train
 from sortograph.records import EpochDone, EpochRow, Progress, Said, Step
+from sortograph.training.averages import WeightMean
 from sortograph.training.checkpoint import (
     Checkpoint,
     Sums,
@@ -31,19 +33,39 @@ from sortograph.training.checkpoint import (
 )
 from sortograph.training.device import circumstances, precision, rounding
 from sortograph.training.losses import class_weights, loss_of, targets
-from sortograph.training.optim import make_optimiser, prepare_step
+from sortograph.training.optim import layers_of, make_optimiser, prepare_step
 from sortograph.training.schedule import best_epoch, is_over, learning_rate
 
 if TYPE_CHECKING:
     from sortograph.loading.pixels import PhotoPixels
     from sortograph.models import Network
     from sortograph.records import DatasetIndex
+    from sortograph.training.finetune import FinetuneNetwork
+
+    Taught: TypeAlias = Network | FinetuneNetwork
 
 CHECKPOINT_SECONDS = 60.0
 NORM_EVERY = 8
 _TOLD_EVERY = 0.2
 _CLEAN_BATCH = 64
 Weights = dict[str, Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """How a phase of a run is taught that differs from what the recipe says of the whole.
+
+    train    in the place of recipe.train; section  where a recipe says its learning rate
+    watched  rows of the validation photos that choose the epoch
+    cutmix   α of CutMix; 0 for none
+    ema      decay of the running mean of the weights, which is judged and kept in their place; 0 for none
+    """
+
+    train: Train
+    section: str
+    watched: NDArray[np.int64]
+    cutmix: float = 0.0
+    ema: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +82,10 @@ class Task:
     stop: Callable[[], bool]
     progress: Progress
     deadline: float | None = None
+    phase: Phase | None = None
+
+    def as_taught(self) -> Phase:
+        return self.phase or Phase(self.recipe.train, "train", self.index.rows("validation"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +101,15 @@ class Fitted:
 class Trainer:
     """One training run. Everything that `resume` must bring back is in `checkpoint()`."""
 
-    def __init__(self, task: Task, network: Network, batches: TrainingBatches, accelerator: Accelerator):
-        self.task, self.train, self.device = task, task.recipe.train, accelerator.device
+    def __init__(self, task: Task, network: Taught, batches: TrainingBatches, accelerator: Accelerator):
+        self.task, self.phase, self.device = task, task.as_taught(), accelerator.device
+        self.train = self.phase.train
+        self.mixing = Mixing(task.recipe.augment.mixup, self.phase.cutmix)
         self.accelerator, self.batches = accelerator, batches
         optimiser = make_optimiser(self.train, network.to(self.device))
         self.network, self.optimiser = accelerator.prepare(network, optimiser)
+        self.mean = WeightMean(self._plain(), self.phase.ema) if self.phase.ema else None
+        self.layers = layers_of(self._plain())
         self.dtype = precision(self.train, self.device)
         self.classes = len(task.index.classes)
         train_labels = task.index.labels[task.index.rows("train")]
@@ -91,12 +121,14 @@ class Trainer:
         self._saved = self._told = time.monotonic()
 
     def resume(self, checkpoint: Checkpoint) -> None:
-        parts: dict[str, Weights] = {"network": {}, "best": {}, "optimiser": {}}
+        parts: dict[str, Weights] = {"network": {}, "best": {}, "optimiser": {}, "mean": {}}
         for name, tensor in checkpoint.tensors.items():
             part, _, rest = name.partition("/")
             parts[part][rest] = tensor
         self._plain().load_state_dict(parts["network"])
         restore_optimiser(self._bare_optimiser(), parts["optimiser"])
+        if self.mean is not None:
+            self.mean.restore(parts["mean"])
         self.best = parts["best"]
         self.history = list(checkpoint.history)
         self.epoch, self.step, self.sums = checkpoint.epoch, checkpoint.step, checkpoint.sums
@@ -117,7 +149,8 @@ class Trainer:
             while not (interrupted or self._late() or is_over(self.train, self.history)):
                 interrupted = not self._epoch() and not self._late()
         self._save_last()
-        last = self._snapshot()
+        with self._averaged():
+            last = self._snapshot()
         keeps_best = self.train.keep == "best" and bool(self.best)
         best = best_epoch(self.train, self.history)
         kept = best if keeps_best else (self.history[-1].epoch if self.history else None)
@@ -155,11 +188,9 @@ class Trainer:
         rate = learning_rate(self.train, number, len(self.batches), self.history)
         prepare_step(self.optimiser, self.train, rate, number)
         shares = targets(self.train, batch.labels, self.classes)
-        photos, alpha = batch.photos, self.task.recipe.augment.mixup
-        if alpha:
-            place = (self.train.seed, self.epoch, batch.step)
-            photos, shares = mixed(photos, shares, alpha, place)
-        self._plain().dropout_seed = dropout_seed(self.train.seed, self.epoch, batch.step)
+        place = (self.train.seed, self.epoch, batch.step)
+        photos, shares = blended(batch.photos, shares, self.mixing, place)
+        self._plain().dropout_seed = dropout_seed(*place)
         with self._autocast():
             logits = self.network(photos)
         loss = loss_of(self.train, logits.float(), shares, self.weights)
@@ -169,6 +200,8 @@ class Trainer:
         if self.train.clip_norm:
             self.accelerator.clip_grad_norm_(self.network.parameters(), self.train.clip_norm)
         self.optimiser.step()
+        if self.mean is not None:
+            self.mean.add(number + 1)
         self._add(float(loss.detach()), int((logits.argmax(1) == batch.labels).sum()), batch, norms)
 
     def _add(self, loss: float, right: int, batch: Batch, norms: dict[str, float]) -> None:
@@ -185,27 +218,36 @@ class Trainer:
 
     def _check(self, loss: float, what: str) -> None:
         if not math.isfinite(loss):
-            raise GateError(
-                what,
-                expected="a finite number",
-                fix=f"--set train.learning_rate={self.train.learning_rate / 10:g} or --set train.clip_norm=1",
-            )
+            lower = f"{self.phase.section}.learning_rate={self.train.learning_rate / 10:g}"
+            fix = f"--set {lower} or --set train.clip_norm=1"
+            raise GateError(what, expected="a finite number", fix=fix)
 
     def _norms(self) -> dict[str, float]:
-        """L2 norm of the gradient of each layer, before clipping."""
+        """L2 norm of the gradient of each layer or part, before clipping."""
         named = [(name, w.grad) for name, w in self._plain().named_parameters() if w.grad is not None]
         squares: dict[str, float] = {}
         for (name, _), norm in zip(named, torch._foreach_norm([g for _, g in named]), strict=True):
-            layer = name.rpartition(".")[0]
+            layer = self.layers[name]
             squares[layer] = squares.get(layer, 0.0) + float(norm) ** 2
         return {layer: square**0.5 for layer, square in squares.items()}
 
     def _close_epoch(self) -> None:
         """Validate, write the row, keep the best weights, start the next epoch."""
+        with self._averaged():
+            row = self._judged()
+            self.history.append(row)
+            is_best = row.validation_loss is not None and best_epoch(self.train, self.history) == row.epoch
+            if is_best and self.train.keep == "best":
+                self.best = self._snapshot()
+        self.epoch, self.step, self.sums = self.epoch + 1, 0, Sums()
+        left = np.mean([done.seconds for done in self.history]) * (self.train.epochs - row.epoch)
+        self.task.progress(EpochDone(row, self.train.epochs, float(left), is_best))
+
+    def _judged(self) -> EpochRow:
         sums, began = self.sums, time.monotonic()
         loss, accuracy = self._validate()
         number = self.epoch * len(self.batches) - 1
-        row = EpochRow(
+        return EpochRow(
             epoch=self.epoch,
             train_loss=sums.loss / sums.seen,
             train_accuracy=sums.right / sums.seen,
@@ -216,18 +258,10 @@ class Trainer:
             photos_per_second=sums.seen / sums.seconds,
             gradient_norms={name: norm / sums.norm_steps for name, norm in sums.norms.items()},
         )
-        self.history.append(row)
-        is_best = loss is not None and best_epoch(self.train, self.history) == row.epoch
-        if is_best and self.train.keep == "best":
-            self.best = self._snapshot()
-        self.epoch, self.step, self.sums = self.epoch + 1, 0, Sums()
-        left = np.mean([done.seconds for done in self.history]) * (self.train.epochs - row.epoch)
-        self.task.progress(EpochDone(row, self.train.epochs, float(left), is_best))
 
     def _validate(self) -> tuple[float | None, float | None]:
-        """Mean loss and accuracy on the validation photos as they are; None without any."""
-        index = self.task.index
-        rows = index.rows("validation")
+        """Mean loss and accuracy on the watched photos as they are; None without any."""
+        index, rows = self.task.index, self.phase.watched
         if not len(rows):
             return None, None
         logits = self.logits(rows)
@@ -261,8 +295,17 @@ class Trainer:
         task = f"epoch {self.epoch} of {self.train.epochs}"
         self.task.progress(Step(task, self.sums.seen, self.batches.photos, "photos", left))
 
-    def _plain(self) -> Network:
-        network: Network = self.accelerator.unwrap_model(self.network)
+    @contextmanager
+    def _averaged(self) -> Iterator[None]:
+        """Within it, the network has the weights that are judged and kept."""
+        if self.mean is None:
+            yield
+            return
+        with self.mean.applied():
+            yield
+
+    def _plain(self) -> Taught:
+        network: Taught = self.accelerator.unwrap_model(self.network)
         return network
 
     def _bare_optimiser(self) -> torch.optim.Optimizer:
@@ -276,6 +319,8 @@ class Trainer:
         """Write a checkpoint of this moment. Raises StorageError."""
         tensors = {f"network/{name}": value for name, value in self._plain().state_dict().items()}
         tensors |= {f"best/{name}": value for name, value in self.best.items()}
+        if self.mean is not None:
+            tensors |= {f"mean/{name}": value for name, value in self.mean.mean.items()}
         optimiser = optimiser_tensors(self._bare_optimiser())
         tensors |= {f"optimiser/{name}": value for name, value in optimiser.items()}
         state = Checkpoint(

@@ -1,0 +1,263 @@
+"""auto: the best classifier that the photos, the machine and the time allow, step by step, with reasons.
+
+First a head on the embeddings of the cheapest backbone that is at hand; its figure is told at once. Then what
+promises most, one step after the other, as long as there is something to gain and time to do it. Every step
+is chosen by cross-validation within the training photos; validation and test have no part in it, but for
+fine-tuning, which the half of validation called "select" decides about.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from sortograph.api.opening import Opened, at_hand, is_exported, open_backbone
+from sortograph.api.job import Job, Made, Maker
+from sortograph.api.networks import NetworkMaker
+from sortograph.api.transfer import TransferMaker
+from sortograph.errors import SortographError, counted
+from sortograph.models import plan
+from sortograph.recipe import Recipe, load_recipe
+from sortograph.records import DatasetIndex, FeatureTable, Progress, Said
+from sortograph.training.heads import Chosen
+
+_ALIASES = ("fast", "balanced", "best")
+_EXPORT = 30.0  # seconds that a backbone costs when it is used for the first time: timm and torch are loaded
+_FINISH = (7.0, 0.12)  # seconds, and share of the budget, for judging, checking and the report
+_BIGGER = 2.0  # how much longer the next backbone may take for a photo
+_LEAST = 0.002  # a step is kept when it names at least this share of photos more
+_UNEVEN = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """One frozen model: its maker, the embeddings of the training photos, the head, the seconds it took."""
+
+    maker: TransferMaker
+    recipe: Recipe
+    table: FeatureTable
+    chosen: Chosen
+    seconds: float
+
+    @property
+    def score(self) -> float:
+        return self.chosen.rungs[0].score or 0.0
+
+    @property
+    def names(self) -> str:
+        return " + ".join(one.backbone.name for one in self.maker.opened)
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """What may be tried next: how long it would take, the share of the errors that it usually removes."""
+
+    what: str
+    seconds: float
+    removes: float
+    run: Callable[[], _Attempt]
+
+
+def auto_maker(settings: Recipe, progress: Progress) -> Maker:
+    """The maker for what is at hand: backbones with their weights, or else a network from scratch."""
+    if not settings.backbone.pretrained:
+        return _FromScratch(settings, progress, "they are not wanted")
+    names = list(settings.auto.backbones) or at_hand()
+    first, why = _first(settings, names or ["fast"], progress)
+    if first is None:
+        return _FromScratch(settings, progress, why)
+    others = [name for name in names if name != first.backbone.name]
+    return _AutoMaker(settings, progress, first, others)
+
+
+def _first(settings: Recipe, names: Sequence[str], progress: Progress) -> tuple[Opened | None, str]:
+    """The first backbone that can be had, or why there is none."""
+    why = ""
+    for name in names:
+        try:
+            return _open(settings, name, progress), ""
+        except SortographError as error:
+            why = why or error.what
+    return None, why
+
+
+def _open(settings: Recipe, name: str, progress: Progress) -> Opened:
+    return open_backbone(name, settings=settings.backbone, pixels=settings.pixels, progress=progress)
+
+
+def _frozen(settings: Recipe, opened: Sequence[Opened]) -> Recipe:
+    """The recipe that does again what was decided."""
+    model = settings.model.model_copy(update={"kind": "backbone"})
+    names = tuple(one.backbone.name for one in opened)
+    backbone = settings.backbone.model_copy(update={"names": names})
+    return settings.model_copy(update={"model": model, "backbone": backbone})
+
+
+class _Diary:
+    """Decisions, told at once and kept for the report."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.lines: list[str] = []
+        self._progress = progress
+
+    def __call__(self, line: str) -> None:
+        self.lines.append(line)
+        self._progress(Said(line))
+
+
+class _FromScratch:
+    """Without pretrained weights: the recipe "cnn", with as many epochs as the time allows."""
+
+    def __init__(self, settings: Recipe, progress: Progress, why: str) -> None:
+        cnn = load_recipe("cnn")
+        own = {"name": settings.name, "about": settings.about, "data": settings.data, "split": settings.split}
+        train = cnn.train.model_copy(update={"seed": settings.train.seed})
+        self._recipe = cnn.model_copy(update={**own, "train": train})
+        self._maker = NetworkMaker(self._recipe, progress)
+        self._say = _Diary(progress)
+        self._say(f"no pretrained weights: {why}. A network is taught from scratch; weights would do better")
+        self.pixels, self.keeper = self._maker.pixels, self._maker.keeper
+
+    def flush(self) -> None:
+        self._maker.flush()
+
+    def check(self, index: DatasetIndex) -> None:
+        self._maker.check(index)
+
+    def make(self, job: Job, checkpoint: object) -> Made:
+        from sortograph.training.pace import seconds_per_epoch
+
+        recipe = self._recipe
+        layers = plan(recipe.model, job.pixels.spec.size, len(job.index.classes))
+        epoch = seconds_per_epoch(recipe, layers, job.index, job.pixels)
+        left = _left(job)
+        fitting = max(1, min(recipe.train.epochs, int(left / max(epoch, 1e-3))))
+        if fitting < recipe.train.epochs:
+            told = counted(fitting, "epoch")
+            self._say(
+                f"{told} of {epoch:.1f} s fit into the {left:.0f} s that are left; the recipe has "
+                f"{recipe.train.epochs}, which would take {recipe.train.epochs * epoch:.0f} s"
+            )
+            warm = min(recipe.train.warmup_epochs, fitting / 4)
+            train = recipe.train.model_copy(update={"epochs": fitting, "warmup_epochs": warm})
+            recipe = recipe.model_copy(update={"train": train})
+        late = None if job.deadline is None else job.deadline - _reserve(job)
+        made = self._maker.make(replace(job, recipe=recipe, deadline=late), None)
+        return replace(made, decisions=(*self._say.lines, *made.decisions))
+
+
+class _AutoMaker:
+    """Climbs from the cheapest backbone to what the time allows."""
+
+    def __init__(self, settings: Recipe, progress: Progress, first: Opened, others: Sequence[str]) -> None:
+        self._settings, self._progress, self._others = settings, progress, list(others)
+        self._say = _Diary(progress)
+        self._maker = TransferMaker(_frozen(settings, [first]), progress, [first])
+        self.pixels, self.keeper = self._maker.pixels, self._maker.keeper
+
+    def flush(self) -> None:
+        self._maker.flush()
+
+    def check(self, index: DatasetIndex) -> None:
+        self._maker.check(index)
+
+    def make(self, job: Job, checkpoint: object) -> Made:
+        self._start(job)
+        best = self._attempt(job, self._maker)
+        self._say(
+            f"{best.names}, frozen: {_percent(best)} with {best.chosen.rungs[0].title()}, after "
+            f"{time.monotonic() - job.began:.0f} s"
+        )
+        later: list[str] = []
+        while (step := self._next(job, best, later)) is not None:
+            best = self._taken(step, best)
+        if later:
+            self._say(f"with more time: {'; '.join(later)}")
+        table = best.maker.keeper.table(job.index, np.arange(len(job.index)))
+        made = best.maker.composed(replace(job, recipe=best.recipe), table, best.chosen)
+        return replace(made, decisions=(*self._say.lines, *made.decisions))
+
+    def _start(self, job: Job) -> None:
+        index = job.index
+        counts = np.bincount(index.labels[index.rows("train")], minlength=len(index.classes))
+        uneven = counts.max() > _UNEVEN * max(1, counts.min())
+        budget = "no limit of time" if job.deadline is None else f"{job.left:.0f} s left of the budget"
+        self._say(
+            f"{len(index.rows('train'))} photos to train on in {counted(len(index.classes), 'class', 'classes')}"
+            f"{', unevenly: balanced accuracy decides' if uneven else ''}; {budget}"
+        )
+
+    def _attempt(self, job: Job, maker: TransferMaker) -> _Attempt:
+        recipe = maker.settings
+        job = replace(job, recipe=recipe)
+        table = maker.keeper.table(job.index, job.index.rows("train"))
+        began = time.monotonic()
+        chosen = maker.choose(job, table)
+        return _Attempt(maker, recipe, table, chosen, time.monotonic() - began)
+
+    def _next(self, job: Job, best: _Attempt, later: list[str]) -> _Step | None:
+        """The next step that is worth its time; what is not done for lack of time goes to `later`."""
+        count = len(job.index.rows("train"))
+        wrong = (1 - best.score) * count
+        if job.stop():
+            return None
+        while self._others:
+            step = self._joined(job, best, self._others.pop(0), count)
+            gain = step.removes * (1 - best.score)
+            if wrong < 1.5:
+                self._say(f"{step.what} is left out: {wrong:.0f} of {count} photos are wrong, nothing to gain")
+            elif step.seconds > _left(job):
+                later.append(f"{step.what}, about {step.seconds:.0f} s for perhaps {100 * gain:+.1f} points")
+            else:
+                self._say(
+                    f"{step.what}: about {step.seconds:.0f} s of {_left(job):.0f} s left, for perhaps "
+                    f"{100 * gain:+.1f} points"
+                )
+                return step
+        return None
+
+    def _joined(self, job: Job, best: _Attempt, name: str, count: int) -> _Step:
+        settings = self._settings
+
+        def run() -> _Attempt:
+            opened = _open(settings, name, self._progress)
+            alone, joined = (
+                self._attempt(job, TransferMaker(_frozen(settings, some), self._progress, some))
+                for some in ([opened], [*best.maker.opened, opened])
+            )
+            return joined if joined.score >= alone.score + _LEAST else alone
+
+        each = best.maker.keeper.seconds_per_photo()
+        start = 0.0 if is_exported(name, settings.backbone, settings.pixels) else _EXPORT
+        seconds = start + count * each * _BIGGER + 3 * best.seconds
+        return _Step(f"{name}, alone and beside {best.names}", seconds, 0.2, run)
+
+    def _taken(self, step: _Step, best: _Attempt) -> _Attempt:
+        try:
+            other = step.run()
+        except SortographError as error:
+            self._say(f"{step.what} is left out: {error.what}")
+            return best
+        if other.score >= best.score + _LEAST:
+            self._say(f"{other.names}: {_percent(other)}, kept")
+            return other
+        self._say(f"{other.names}: {_percent(other)}, not better by {100 * _LEAST:g} points: left out")
+        return best
+
+
+def _percent(attempt: _Attempt) -> str:
+    rung = attempt.chosen.rungs[0]
+    metric = rung.metric.replace("_", " ")
+    return f"{100 * attempt.score:.1f} % {metric} in {rung.folds}-fold cross-validation within train"
+
+
+def _reserve(job: Job) -> float:
+    seconds, share = _FINISH
+    return max(seconds, share * ((job.deadline or job.began) - job.began))
+
+
+def _left(job: Job) -> float:
+    return job.left - _reserve(job)

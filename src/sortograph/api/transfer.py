@@ -1,0 +1,187 @@
+"""Transfer learning: backbones that others have taught, embeddings that are kept, and a head on top."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sortograph.api.opening import Opened, open_backbone
+from sortograph.api.job import Job, Made, Rows
+from sortograph.api.networks import check_labels
+from sortograph.dataset.halves import halved
+from sortograph.errors import RecipeError
+from sortograph.export.compose import compose
+from sortograph.features import FeatureKeeper, GraphEmbedder
+from sortograph.loading.pixels import PhotoPixels
+from sortograph.models.head import answer
+from sortograph.recipe import Recipe
+from sortograph.records import DatasetIndex, FeatureTable, PreprocessSpec, Progress, Said
+from sortograph.training.heads import Chosen, HeadTask, choose_head
+from sortograph.training.heads.folds import folds
+
+if TYPE_CHECKING:
+    from sortograph.training.checkpoint import Checkpoint
+
+# Embeddings of 16 bits are within about a thousandth of those that the finished model computes.
+_TOLERANCE = {"float32": 1e-4, "float16": 2e-2}
+Views = NDArray[np.float32]
+
+
+class TransferMaker:
+    """Finds a head on the embeddings of the recipe's backbones, then teaches the backbone where it is asked.
+
+    Raises RecipeError for backbones that see photos of different sizes, and where `open_backbone` does.
+    """
+
+    def __init__(self, settings: Recipe, progress: Progress, opened: Sequence[Opened] | None = None) -> None:
+        choice = settings.backbone
+        if opened is None:
+            opened = [
+                open_backbone(name, settings=choice, pixels=settings.pixels, progress=progress)
+                for name in choice.names
+            ]
+        self.opened = tuple(opened)
+        spec = _one_spec([one.backbone.preprocess for one in self.opened], choice.names)
+        embedders = [
+            GraphEmbedder(one.graph, one.backbone.preprocess, mirror=choice.mirror) for one in self.opened
+        ]
+        self.keeper = FeatureKeeper(embedders, precision=choice.precision, progress=progress)
+        self.pixels = PhotoPixels(spec, 1 + settings.augment.zoom, progress)
+        names = tuple(one.backbone.name for one in self.opened)  # what an alias stands for today
+        self.settings = settings.model_copy(
+            update={"backbone": choice.model_copy(update={"names": names})}
+        )
+
+    def flush(self) -> None:
+        self.keeper.flush()
+
+    def check(self, index: DatasetIndex) -> None:
+        check_labels(self.settings, index)
+
+    def make(self, job: Job, checkpoint: Checkpoint | None) -> Made:
+        """Raises GateError when a loss is no number."""
+        job = replace(job, recipe=self.settings)
+        table = self.keeper.table(job.index, np.arange(len(job.index)))
+        chosen = self.choose(job, table)
+        made = self.composed(job, table, chosen)
+        if not job.recipe.finetune.epochs:
+            return made
+        from sortograph.api.finetuning import finetuned
+
+        return finetuned(job, made, self.opened[0], chosen, checkpoint)
+
+    def choose(self, job: Job, table: FeatureTable) -> Chosen:
+        """The best head for the training photos, by cross-validation among them alone."""
+        recipe, index = job.recipe, job.index
+        rows = index.rows("train")
+        task = HeadTask(
+            features=self._taught(job, table, rows),
+            labels=index.labels[rows],
+            classes=len(index.classes),
+            folds=folds(index, rows, recipe.head.folds, recipe.train.seed),
+            settings=recipe.head,
+            train=recipe.train,
+            validation=_watched(job, table),
+            progress=job.progress,
+            stop=job.stop,
+            deadline=job.deadline,
+        )
+        return choose_head(task)
+
+    def _taught(self, job: Job, table: FeatureTable, rows: Rows) -> Views:
+        """Embeddings of the training photos, (N, D), or with their augmented views (V + 1, N, D)."""
+        plain = table.of(rows)
+        views = job.recipe.backbone.views
+        if not views:
+            return plain
+        from sortograph.api.views import view_key, view_pixels
+
+        augmented = self.keeper.embed_views(
+            job.index, rows, view_pixels(job), view_key(job.recipe), range(1, views + 1)
+        )
+        return np.concatenate([plain[None], augmented])
+
+    def composed(self, job: Job, table: FeatureTable, chosen: Chosen) -> Made:
+        """The finished model of backbones and head."""
+        recipe = job.recipe
+
+        def known(rows: Rows) -> NDArray[np.float32]:
+            return answer(chosen.plan, chosen.state, table.of(rows))
+
+        graph = compose(
+            [one.graph for one in self.opened], chosen.plan, chosen.state, mirror=recipe.backbone.mirror
+        )
+        return Made(
+            recipe=recipe,
+            graph=graph,
+            weights={f"head.{name}": np.ascontiguousarray(value) for name, value in chosen.state.items()},
+            reference=lambda photos: answer(chosen.plan, chosen.state, self.keeper.embed(photos)),
+            known=known,
+            history=chosen.history,
+            best_epoch=chosen.best_epoch,
+            about={"backbones": [_about(one) for one in self.opened]},
+            licence=_licence(self.opened),
+            decisions=(_told(chosen),),
+            rungs=chosen.rungs,
+            tolerance=_TOLERANCE[recipe.backbone.precision],
+            scored=all(one.backbone.pretrained for one in self.opened),
+        )
+
+
+def _one_spec(specs: Sequence[PreprocessSpec], names: Sequence[str]) -> PreprocessSpec:
+    keys = [spec.resize_key() for spec in specs]
+    if len(set(keys)) > 1:
+        told = ", ".join(f"{name} {key}" for name, key in zip(names, keys, strict=True))
+        size = max(spec.size[0] for spec in specs)
+        raise RecipeError(
+            f"backbones that see photos differently cannot be joined: {told}",
+            where="backbone.names",
+            expected="one size and one way of resizing for all",
+            fix=f"--set pixels.size={size} --set pixels.resize=squash --set pixels.interpolation=bilinear",
+        )
+    return specs[0]
+
+
+def _watched(job: Job, table: FeatureTable) -> tuple[Views, Rows] | None:
+    """Embeddings and labels of the half of validation that may choose; None where nothing chooses by it."""
+    rows = job.index.rows("validation")
+    if job.recipe.head.kind != "mlp" or not len(rows):
+        return None
+    select, calibrate = halved(job.index, rows, job.recipe.split.seed)
+    job.progress(
+        Said(
+            f"validation is halved: {len(select)} photos choose the epoch, {len(calibrate)} are left for "
+            "calibration"
+        )
+    )
+    return table.of(select), job.index.labels[select]
+
+
+def _about(one: Opened) -> dict[str, Any]:
+    backbone = one.backbone
+    return {
+        "name": backbone.name,
+        "weights": backbone.weights,
+        "licence": backbone.licence or "unknown",
+        "origin": backbone.origin,
+        "features": backbone.features,
+        "parameters": backbone.parameters,
+    }
+
+
+def _licence(opened: Sequence[Opened]) -> str:
+    return "; ".join(dict.fromkeys(one.backbone.licence or "unknown" for one in opened))
+
+
+def _told(chosen: Chosen) -> str:
+    best = chosen.rungs[0]
+    if best.score is None:
+        return f"head: {best.title()}"
+    others = len(chosen.rungs) - 1
+    return (
+        f"head: {best.title()}, {100 * best.score:.1f} % {best.metric.replace('_', ' ')} in "
+        f"{best.folds}-fold cross-validation within train, the best of {others + 1}"
+    )

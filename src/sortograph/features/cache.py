@@ -1,0 +1,159 @@
+"""Embeddings of the photos of an index, each made once: while photos are read, or when they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sortograph.errors import UsageError
+from sortograph.features.embedder import Embedder
+from sortograph.features.intake import Intake, Line
+from sortograph.features.shelf import Place, Shelf
+from sortograph.features.table import facts_of, lacking, read_again, unusable
+from sortograph.features.telling import Told
+from sortograph.records import DatasetIndex, FeatureTable, PhotoFacts, PreprocessSpec, Progress, silent
+
+Pixels = NDArray[np.uint8]
+Embeddings = NDArray[np.float32]
+Rows = NDArray[np.int64]
+Precision = Literal["float32", "float16"]
+_VIEWS_AT_ONCE = 32  # views that are asked for together
+
+
+class FeatureKeeper:
+    """Makes, keeps and gives embeddings of photos, joined where there are several embedders.
+
+    precision: of the embeddings on disk; those of 16 bits are rounded to 11 significant bits
+    Give it to `dataset.scan` as the keeper, then `flush`, then ask for a `table`; or ask for it at once. Each
+    embedder has a store of its own in the cache, shared by all runs: no photo is embedded twice.
+
+    Its methods belong to one thread. They raise what the embedders raise, GateError for embeddings that are
+    no numbers, and StorageError where neither the cache nor a temporary folder can be written.
+    """
+
+    def __init__(
+        self,
+        embedders: Embedder | Sequence[Embedder],
+        *,
+        precision: Precision = "float32",
+        progress: Progress = silent,
+    ) -> None:
+        self.embedders = tuple(embedders) if isinstance(embedders, Sequence) else (embedders,)
+        self._dtype: np.dtype[np.floating] = np.dtype(precision)
+        self._progress = progress
+        self._place = Place(progress)
+        self._specs = {embedder.spec.resize_key(): embedder.spec for embedder in self.embedders}
+        self._intake = self._intake_of("")
+
+    def _intake_of(self, view: str) -> Intake:
+        suffix = view + ("" if self._dtype == np.float32 else f"-kept-{self._dtype}")
+        sizes = list(self._specs)
+        lines = []
+        for embedder in self.embedders:
+            shelf = Shelf(self._place, embedder.spec, embedder.key + suffix, embedder.width, self._dtype)
+            lines.append(Line(embedder, shelf, sizes.index(embedder.spec.resize_key())))
+        return Intake(lines)
+
+    @property
+    def width(self) -> int:
+        """D, of all embedders together."""
+        return sum(embedder.width for embedder in self.embedders)
+
+    @property
+    def source(self) -> str:
+        """Names what makes the embeddings, in their order."""
+        return "+".join(f"{one.spec.resize_key()}/{one.key}" for one in self.embedders)
+
+    @property
+    def sizes(self) -> tuple[tuple[PreprocessSpec, float], ...]:
+        """What `keep` wants of each photo: one size for all embedders that see it alike."""
+        return tuple((spec, 1.0) for spec in self._specs.values())
+
+    def has(self, sha256: str) -> bool:
+        """Whether the embeddings of this content are here, undamaged, or under way."""
+        return self._intake.has(sha256)
+
+    def keep(self, facts: PhotoFacts, pixels: Sequence[Pixels]) -> None:
+        """Embed a photo that was just read, its pixels in the order of `sizes`; waits while many wait."""
+        self._intake.take(facts, pixels)
+
+    def flush(self) -> None:
+        """Embed what waits, and write what was embedded since the last time."""
+        waiting = self._intake.left
+        self._finish(self._intake, Told(waiting, self._progress, brought=waiting))
+
+    def _finish(self, intake: Intake, told: Told) -> None:
+        intake.flush(lambda: told.waiting(intake.left))
+        told.waiting(0)
+
+    def embed(self, photos: Pixels) -> Embeddings:
+        """uint8 (N, H, W, 3) → float32 (N, D), computed now and kept nowhere.
+
+        Raises UsageError where the embedders take photos of different sizes.
+        """
+        self._check_one_size()
+        return np.concatenate([embedder.embed(photos) for embedder in self.embedders], axis=1)
+
+    def table(self, index: DatasetIndex, rows: Rows) -> FeatureTable:
+        """Embeddings of these rows, ascending, float32 (n, D), joined in the order of the embedders.
+
+        Photos that have none are read again. Raises RunError, once all others are embedded, for those that
+        are gone or were changed since they were indexed.
+        """
+        self._intake.touch()
+        missing, bad = lacking(index, rows, self._intake.has), dict[str, str]()
+        told = Told(len(missing), self._progress)
+        for row, reading in zip(missing, read_again(index, missing, self.sizes), strict=True):
+            if reading.facts is None:
+                bad[index.paths[row]] = reading.reason
+            else:
+                self._intake.take(reading.facts, reading.pixels)
+            told.one_more(self._intake.left)
+        self._finish(self._intake, told)
+        if bad:
+            raise unusable(bad)
+        contents = [index.sha256[row] for row in rows]
+        return FeatureTable(self._intake.read(contents), np.asarray(rows, dtype=np.int64), self.source)
+
+    def embed_views(
+        self,
+        index: DatasetIndex,
+        rows: Rows,
+        pixels_of: Callable[[Rows, int], Pixels],
+        view_key: str,
+        views: range,
+    ) -> Embeddings:
+        """Embeddings of augmented views, float32 (V, n, D).
+
+        pixels_of: rows (m,) and the number of a view → uint8 (m, H, W, 3), which must depend on nothing but
+            the content of the photos, the number, and what `view_key` names: recipe of the views and seed
+        view_key: a part of a file name; views: their numbers, of which those below others are not made again
+
+        Raises UsageError where the embedders take photos of different sizes.
+        """
+        self._check_one_size()
+        intakes = [(view, self._intake_of(f"-{view_key}-{view}")) for view in views]
+        missing = [lacking(index, rows, intake.has) for _, intake in intakes]
+        told = Told(sum(map(len, missing)), self._progress)
+        contents = [index.sha256[row] for row in rows]
+        found = np.empty((len(views), len(rows), self.width), dtype=np.float32)
+        for place, ((view, intake), wanted) in enumerate(zip(intakes, missing, strict=True)):
+            for start in range(0, len(wanted), _VIEWS_AT_ONCE):
+                chosen = np.array(wanted[start : start + _VIEWS_AT_ONCE], dtype=np.int64)
+                for row, pixels in zip(chosen, pixels_of(chosen, view), strict=True):
+                    intake.take(facts_of(index, int(row)), (pixels,))
+                    told.one_more(intake.left)
+            self._finish(intake, told)
+            found[place] = intake.read(contents)
+        return found
+
+    def _check_one_size(self) -> None:
+        if len(self._specs) > 1:
+            raise UsageError(
+                f"backbones that see photos differently: {', '.join(self._specs)}",
+                expected="one size and one way of resizing for all",
+                fix="--set pixels.size=224 --set pixels.resize=squash --set pixels.interpolation=bilinear",
+            )

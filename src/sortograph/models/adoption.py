@@ -1,0 +1,111 @@
+"""Weights of the user's own: checked against the network that they are said to be of."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from torch import nn
+
+from sortograph.errors import UsageError, WeightsError
+from sortograph.models import registry, weights_file
+from sortograph.models.architectures import Architecture, candidates, make_body, resize
+from sortograph.models.backbone import describe
+from sortograph.records import Backbone, PreprocessSpec
+from sortograph.records.backbone import Argument
+
+Triple = tuple[float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What the user says about weights; None for what the network's own configuration says.
+
+    mean, std   of pixels in 0–1, for R, G, B
+    input_size  (height, width)
+    arguments   of the library's maker
+    """
+
+    mean: Triple | None = None
+    std: Triple | None = None
+    input_size: tuple[int, int] | None = None
+    arguments: Mapping[str, Argument] = field(default_factory=dict)
+    licence: str = ""
+    origin: str = ""
+
+
+def adopt(name: str, file: Path, claims: Claims) -> Backbone:
+    """Keep the weights in `file` as the backbone `name`, in float32 and without their classifier.
+
+    name: a model of timm or torchvision, with a tag of the user's after a dot or without one
+
+    Raises UsageError for names that are taken or unknown and for claims out of range; WeightsError for files
+    that hold no weights, or those of another network; StorageError.
+    """
+    registry.check_new(name)
+    networks = candidates(name)
+    state = weights_file.read_state(file)
+    weights_file.check_finite(state, file)
+    architecture, body = _fitting(networks, claims, state, file)
+    weights_file.load(body, state)
+    weights = weights_file.serialized(body)
+    known = describe(architecture, body, hashlib.sha256(weights).hexdigest(), dict(claims.arguments))
+    its_own = name == architecture.full
+    backbone = replace(
+        known,
+        name=name,
+        licence=claims.licence or (known.licence if its_own else ""),
+        origin=claims.origin or (known.origin if its_own else "") or f"the file {file.name}",
+    )
+    registry.add(backbone, weights)
+    return backbone
+
+
+def _fitting(
+    networks: list[Architecture], claims: Claims, state: weights_file.State, file: Path
+) -> tuple[Architecture, nn.Module]:
+    """The first network that the arrays fit. Raises WeightsError, with what is wrong for each."""
+    reasons = []
+    for network in networks:
+        claimed = replace(network, preprocess=_preprocess(network.preprocess, claims))
+        try:
+            body = make_body(network.library, network.name, claims.arguments, 0)
+            resize(body, claimed.preprocess.size)
+        except UsageError as error:
+            if len(networks) == 1:
+                raise
+            reasons.append(f"{network.library}: {error.what}")
+            continue
+        wrong = weights_file.mismatches(state, body, network.classifier)
+        if not wrong:
+            return claimed, body
+        reasons.append(f"{network.library}: {'; '.join(wrong)}")
+    raise WeightsError(
+        f"these are not the weights of {networks[0].name}, as either library knows it"
+        if len(networks) > 1
+        else f"these are not the weights of {networks[0].name}",
+        where=str(file),
+        expected="arrays of its names and shapes, with or without its classifier\n  found in "
+        + "\n  found in ".join(reasons),
+        fix="sortograph backbones PATTERN, for the name of the network that they belong to",
+    )
+
+
+def _preprocess(spec: PreprocessSpec, claims: Claims) -> PreprocessSpec:
+    mean, std = claims.mean or spec.mean, claims.std or spec.std
+    if not all(math.isfinite(value) and 0 <= value <= 1 for value in (*mean, *std)):
+        raise UsageError(
+            f"a mean of {_told(mean)} and a std of {_told(std)}",
+            expected="those of pixels in 0–1, such as 0.5",
+        )
+    try:
+        return replace(spec, mean=mean, std=std, size=claims.input_size or spec.size)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+
+
+def _told(values: Triple) -> str:
+    return ", ".join(f"{value:g}" for value in values)

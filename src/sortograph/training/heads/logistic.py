@@ -1,0 +1,102 @@
+"""Logistic regression with an L2 penalty: a path of penalties, in all folds at once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sortograph.models.head import linear_plan
+from sortograph.models.plan import OUTPUT
+from sortograph.training.heads.balance import photo_weights, prior
+from sortograph.training.heads.basis import Basis, basis
+from sortograph.training.heads.descent import Found, Problem, descend
+from sortograph.training.heads.task import Floats, HeadTask, Rows, Taught, Tried
+
+NAME = "logistic"
+# Nats per photo that one more step may still promise.
+_LOOSE, _TIGHT = 1e-4, 1e-9
+_MOST_STEPS, _LEAST_STEPS = 500, 10
+# Numbers that the logits of several folds may take together; beyond, one fold follows the other.
+_TOGETHER = 1 << 25
+_AHEAD = 0.5  # of the last change, from one penalty to the next, is where the next search starts
+
+
+def tries(task: HeadTask, balances: Sequence[str]) -> Iterator[Tried]:
+    """Every penalty of the recipe, the strongest first, each from where the last one ended.
+
+    The objective is Σ wᵢ · lossᵢ + penalty · ‖W‖² / 2 over standardised embeddings, weights wᵢ of photos
+    summing to 1; biases are free. Means and deviations are those of all training photos. Ends early when the
+    task is late, but not before the first.
+    """
+    turned = basis(task.views)
+    for balance in dict.fromkeys("class-weights" if one == "sampling" else one for one in balances):
+        # In the mean over its draws, sampling is the same as weights: no need for both.
+        told = balance if len(balances) > 1 or balance == "none" else balances[0]
+        yield from _Path(task, turned, balance, told).tries()
+
+
+def logistic(features: Floats, labels: Rows, classes: int, penalty: float) -> tuple[Floats, Floats]:
+    """Weights (C, D) and bias (C,) of one regression on embeddings (N, D), all photos counting the same."""
+    turned = basis(features)
+    weights = np.ones((len(labels), 1)) / max(1, len(labels))
+    problem = _problem(turned, features, labels, weights, penalty)
+    start = np.zeros((1, problem.design.shape[1], classes), dtype=np.float32)
+    found = descend(problem, start, _TIGHT, lambda steps: steps >= _MOST_STEPS)
+    return _unfolded(turned, found.theta[0])
+
+
+def _unfolded(turned: Basis, theta: Floats) -> tuple[Floats, Floats]:
+    bias = theta[-1] - theta[-1].mean()  # the same added to all logits changes nothing
+    return turned.unfolded(theta[:-1], bias)
+
+
+def _problem(
+    turned: Basis, features: Floats, labels: Rows, weights: NDArray[np.float64], penalty: float
+) -> Problem:
+    components = turned.components(features)
+    design = np.empty((len(features), components.shape[1] + 1), dtype=np.float32)
+    design[:, :-1], design[:, -1] = components, 1
+    spread = np.append(turned.spread, np.float32(1))
+    return Problem(design, spread, labels, weights.astype(np.float32), penalty)
+
+
+@dataclass(frozen=True, slots=True)
+class _Path:
+    task: HeadTask
+    turned: Basis
+    balance: str
+    told: str
+
+    def tries(self) -> Iterator[Tried]:
+        task, began = self.task, time.monotonic()
+        problem = self._all_folds()
+        shape = (task.parts, problem.design.shape[1], task.classes)
+        here = np.zeros(shape, dtype=np.float32)
+        before: Floats | None = None
+        for number, penalty in enumerate(sorted(set(task.settings.penalties), reverse=True)):
+            if number and task.late():
+                return
+            ahead = here if before is None else here + np.float32(_AHEAD) * (here - before)
+            logits, found = self._one(problem, penalty, ahead)
+            before, here = (here if number else None), found
+            settings = {"penalty": penalty} | ({"balance": self.told} if self.told != "none" else {})
+            refit = partial(self._refit, problem, penalty, found)
+            yield Tried(NAME, settings, logits, time.monotonic() - began, refit)
+            began = time.monotonic()
+
+    def _all_folds(self) -> Problem:
+        """Each fold a problem, in which its own photos count nothing."""
+        task = self.task
+        labels, weights = task.per_view(task.labels), np.zeros((len(task.views), task.parts))
+        for fold in range(task.parts):
+            taught = task.folds != fold
+            some = photo_weights(task.labels[taught], self.balance, task.classes)
+            column = np.zeros(len(task.labels))
+            column[taught] = some / max(some.sum(), 1)
+            weights[:, fold] = task.per_view(column) * len(task.labels) / len(task.views)
+        return _problem(self.turned, task.views, labels, weights, 0.0)
