@@ -177,11 +177,12 @@ ALL = {
 def test_a_better_network_is_kept_and_is_what_the_graph_answers(tune, monkeypatch):
     monkeypatch.setattr("sortograph.training.finetune._STEP", 16)
     job, made, tuned = tune(ALL)
-    count = len(select_of(job))
+    select = select_of(job)
+    count, dark = len(select), int((job.index.labels[select] == 0).sum())
     assert tuned.decisions[0] == "head: linear"
     told = tuned.decisions[-1]
     assert told.startswith("fine-tuning of all ")
-    assert f" of {count} select photos right, frozen head {count // 3}: kept" in told
+    assert f" of {count} select photos right, frozen head {dark}: kept" in told
     assert len(tuned.history) == 6
     assert 1 <= tuned.best_epoch <= 6
     assert (tuned.licence, tuned.known) == ("nobody's", None)
@@ -191,7 +192,7 @@ def test_a_better_network_is_kept_and_is_what_the_graph_answers(tune, monkeypatc
     assert tuned.weights["head.output.weight"].shape == (3, WIDTH)
 
     evaluation = judge_and_bundle(job, tuned)[0]  # proves the graph against the network
-    assert evaluation["validation"].n == 2 * count
+    assert evaluation["validation"].n == len(job.index.rows("validation"))
     photos = job.pixels.photos[:5]
     bundle = open_bundle(job.folder / "model.onnx")
     assert bundle.replay() == 0

@@ -17,7 +17,7 @@ from sortograph.errors import UsageError
 from sortograph.recipe import Recipe
 
 SOURCE = Path(sortograph.__file__).parent
-GROUPS = ("quarantine", "recipes")  # verbs of which each has commands of its own
+GROUPS = ("cache", "quarantine", "recipes")  # verbs of which each has commands of its own
 COMMAND = re.compile(r"(?:^|(?<! a)[\s`(])sortograph ((?:[a-z]+|--)[^`,;:()]*)")
 SETTING = re.compile(r"--set ([a-z_]+\.[a-z_]+)=")
 HERE = "X"  # in the place of what is known only when it runs

@@ -14,9 +14,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sortograph.api.opening import Opened, at_hand, is_exported, open_backbone
+from sortograph.api.finetuning import finetuned
 from sortograph.api.job import Job, Made, Maker
 from sortograph.api.networks import NetworkMaker
+from sortograph.api.opening import Opened, at_hand, is_exported, open_backbone
 from sortograph.api.transfer import TransferMaker
 from sortograph.errors import SortographError, counted
 from sortograph.models import plan
@@ -28,8 +29,12 @@ _ALIASES = ("fast", "balanced", "best")
 _EXPORT = 30.0  # seconds that a backbone costs when it is used for the first time: timm and torch are loaded
 _FINISH = (7.0, 0.12)  # seconds, and share of the budget, for judging, checking and the report
 _BIGGER = 2.0  # how much longer the next backbone may take for a photo
+_TRIES = 16  # photos whose embedding tells how fast a backbone is
 _LEAST = 0.002  # a step is kept when it names at least this share of photos more
 _UNEVEN = 3.0
+# Fine-tuning: epochs; how much longer than embedding it takes to teach by a photo; training photos that must
+# be wrong, and validation photos that must be there, for it to be worth trying.
+_EPOCHS, _TAUGHT, _FEW, _SELECT = 5, 9.0, 8, 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +132,7 @@ class _FromScratch:
     def check(self, index: DatasetIndex) -> None:
         self._maker.check(index)
 
-    def make(self, job: Job, checkpoint: object) -> Made:
+    def make(self, job: Job, checkpoint: object) -> Made:  # noqa: ARG002
         from sortograph.training.pace import seconds_per_epoch
 
         recipe = self._recipe
@@ -164,7 +169,7 @@ class _AutoMaker:
     def check(self, index: DatasetIndex) -> None:
         self._maker.check(index)
 
-    def make(self, job: Job, checkpoint: object) -> Made:
+    def make(self, job: Job, checkpoint: object) -> Made:  # noqa: ARG002
         self._start(job)
         best = self._attempt(job, self._maker)
         self._say(
@@ -174,19 +179,26 @@ class _AutoMaker:
         later: list[str] = []
         while (step := self._next(job, best, later)) is not None:
             best = self._taken(step, best)
+        tune = self._tuning(job, best, later)
         if later:
             self._say(f"with more time: {'; '.join(later)}")
         table = best.maker.keeper.table(job.index, np.arange(len(job.index)))
-        made = best.maker.composed(replace(job, recipe=best.recipe), table, best.chosen)
-        return replace(made, decisions=(*self._say.lines, *made.decisions))
+        job = replace(job, recipe=best.recipe if tune is None else tune)
+        made = best.maker.composed(job, table, best.chosen)
+        made = replace(made, decisions=(*self._say.lines, *made.decisions))
+        if tune is None:
+            return made
+        late = None if job.deadline is None else job.deadline - _reserve(job)
+        return finetuned(replace(job, deadline=late), made, best.maker.opened[0], best.chosen, None)
 
     def _start(self, job: Job) -> None:
         index = job.index
         counts = np.bincount(index.labels[index.rows("train")], minlength=len(index.classes))
         uneven = counts.max() > _UNEVEN * max(1, counts.min())
         budget = "no limit of time" if job.deadline is None else f"{job.left:.0f} s left of the budget"
+        classes = counted(len(index.classes), "class", "classes")
         self._say(
-            f"{len(index.rows('train'))} photos to train on in {counted(len(index.classes), 'class', 'classes')}"
+            f"{len(index.rows('train'))} photos to train on in {classes}"
             f"{', unevenly: balanced accuracy decides' if uneven else ''}; {budget}"
         )
 
@@ -208,9 +220,10 @@ class _AutoMaker:
             step = self._joined(job, best, self._others.pop(0), count)
             gain = step.removes * (1 - best.score)
             if wrong < 1.5:
-                self._say(f"{step.what} is left out: {wrong:.0f} of {count} photos are wrong, nothing to gain")
+                self._say(f"{step.what}, is left out: {wrong:.0f} of {count} are wrong, nothing to gain")
             elif step.seconds > _left(job):
-                later.append(f"{step.what}, about {step.seconds:.0f} s for perhaps {100 * gain:+.1f} points")
+                points = f"{100 * gain:+.1f} points"
+                later.append(f"{step.what}, about {step.seconds:.0f} s for perhaps {points}")
             else:
                 self._say(
                     f"{step.what}: about {step.seconds:.0f} s of {_left(job):.0f} s left, for perhaps "
@@ -230,10 +243,25 @@ class _AutoMaker:
             )
             return joined if joined.score >= alone.score + _LEAST else alone
 
-        each = best.maker.keeper.seconds_per_photo()
+        each = _pace(best.maker)
         start = 0.0 if is_exported(name, settings.backbone, settings.pixels) else _EXPORT
         seconds = start + count * each * _BIGGER + 3 * best.seconds
         return _Step(f"{name}, alone and beside {best.names}", seconds, 0.2, run)
+
+    def _tuning(self, job: Job, best: _Attempt, later: list[str]) -> Recipe | None:
+        """The recipe with fine-tuning, where it is worth its time and there is any."""
+        count, select = (len(job.index.rows(split)) for split in ("train", "validation"))
+        wrong = (1 - best.score) * count
+        if len(best.maker.opened) > 1 or wrong < _FEW or select < _SELECT or job.stop():
+            return None
+        each = _pace(best.maker)
+        seconds = _EXPORT + each * _TAUGHT * (count * _EPOCHS + select * _EPOCHS / 3)
+        gain = f"for perhaps {100 * 0.15 * (1 - best.score):+.1f} points"
+        if seconds > _left(job):
+            later.append(f"fine-tuning of {best.names}, about {seconds:.0f} s {gain}")
+            return None
+        self._say(f"fine-tuning of {best.names}: about {seconds:.0f} s of {_left(job):.0f} s left, {gain}")
+        return _tuned(best.recipe)
 
     def _taken(self, step: _Step, best: _Attempt) -> _Attempt:
         try:
@@ -246,6 +274,26 @@ class _AutoMaker:
             return other
         self._say(f"{other.names}: {_percent(other)}, not better by {100 * _LEAST:g} points: left out")
         return best
+
+
+def _tuned(recipe: Recipe) -> Recipe:
+    """Five short epochs. Views are changed a little, and never mirrored: some classes would change places."""
+    mild = {"zoom": 0.1, "width_shift": 0.05, "height_shift": 0.05, "rotation": 0.02}
+    is_plain = recipe.augment == type(recipe.augment)()
+    augment = recipe.augment.model_copy(update=mild) if is_plain else recipe.augment
+    taught = {"optimiser": "adamw", "weight_decay": 0.01, "schedule": "cosine", "warmup_epochs": 0.5}
+    train = recipe.train.model_copy(update={**taught, "epochs": max(recipe.train.epochs, _EPOCHS)})
+    finetune = recipe.finetune.model_copy(update={"epochs": _EPOCHS})
+    return recipe.model_copy(update={"augment": augment, "train": train, "finetune": finetune})
+
+
+def _pace(maker: TransferMaker) -> float:
+    """Seconds that embedding takes for a photo, decoded already."""
+    photos = np.zeros((_TRIES, *maker.pixels.spec.size, 3), dtype=np.uint8)
+    maker.keeper.embed(photos[:2])
+    began = time.monotonic()
+    maker.keeper.embed(photos)
+    return (time.monotonic() - began) / len(photos)
 
 
 def _percent(attempt: _Attempt) -> str:

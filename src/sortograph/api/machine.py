@@ -8,6 +8,7 @@ from typing import Any
 
 from sortograph import environment
 from sortograph.api.caching import cache_info
+from sortograph.errors import WeightsError
 
 
 def doctor(model: str | os.PathLike[str] | None = None) -> dict[str, Any]:
@@ -22,13 +23,25 @@ def doctor(model: str | os.PathLike[str] | None = None) -> dict[str, Any]:
         "version": sortograph.__version__,
         "extras": environment.extras(),
         "device": _device(),
-        "weights": [],
+        "weights": _weights(),
         "caches": cache_info()["kinds"],
         "environment": environment.describe(),
     }
     if model is not None:
         found["model"] = _examined(Path(model))
     return found
+
+
+def _weights() -> list[dict[str, Any]]:
+    """What was added; `damaged` is the reason why it cannot be used, None where it can."""
+    from sortograph.models import registry
+
+    return [
+        {"name": name, "licence": "", "damaged": found.what}
+        if isinstance(found, WeightsError)
+        else {"name": name, "licence": found.licence, "damaged": None}
+        for name, found in registry.entries().items()
+    ]
 
 
 def _device() -> str:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sortograph.api.opening import Opened, open_backbone
+from sortograph.api.finetuning import check_finetuning, finetuned
 from sortograph.api.job import Job, Made, Rows
 from sortograph.api.networks import check_labels
+from sortograph.api.opening import Opened, open_backbone
 from sortograph.dataset.halves import halved
 from sortograph.errors import RecipeError
 from sortograph.export.compose import compose
@@ -40,7 +42,13 @@ class TransferMaker:
         choice = settings.backbone
         if opened is None:
             opened = [
-                open_backbone(name, settings=choice, pixels=settings.pixels, progress=progress)
+                open_backbone(
+                    name,
+                    settings=choice,
+                    pixels=settings.pixels,
+                    progress=progress,
+                    seed=settings.train.seed,
+                )
                 for name in choice.names
             ]
         self.opened = tuple(opened)
@@ -50,10 +58,10 @@ class TransferMaker:
         ]
         self.keeper = FeatureKeeper(embedders, precision=choice.precision, progress=progress)
         self.pixels = PhotoPixels(spec, 1 + settings.augment.zoom, progress)
+        if settings.finetune.epochs:
+            check_finetuning(settings, spec.size)
         names = tuple(one.backbone.name for one in self.opened)  # what an alias stands for today
-        self.settings = settings.model_copy(
-            update={"backbone": choice.model_copy(update={"names": names})}
-        )
+        self.settings = settings.model_copy(update={"backbone": choice.model_copy(update={"names": names})})
 
     def flush(self) -> None:
         self.keeper.flush()
@@ -69,8 +77,6 @@ class TransferMaker:
         made = self.composed(job, table, chosen)
         if not job.recipe.finetune.epochs:
             return made
-        from sortograph.api.finetuning import finetuned
-
         return finetuned(job, made, self.opened[0], chosen, checkpoint)
 
     def choose(self, job: Job, table: FeatureTable) -> Chosen:
@@ -124,7 +130,7 @@ class TransferMaker:
             best_epoch=chosen.best_epoch,
             about={"backbones": [_about(one) for one in self.opened]},
             licence=_licence(self.opened),
-            decisions=(_told(chosen),),
+            decisions=_told(chosen),
             rungs=chosen.rungs,
             tolerance=_TOLERANCE[recipe.backbone.precision],
             scored=all(one.backbone.pretrained for one in self.opened),
@@ -176,12 +182,14 @@ def _licence(opened: Sequence[Opened]) -> str:
     return "; ".join(dict.fromkeys(one.backbone.licence or "unknown" for one in opened))
 
 
-def _told(chosen: Chosen) -> str:
+def _told(chosen: Chosen) -> tuple[str, ...]:
     best = chosen.rungs[0]
+    stopped = ("the search for a head was stopped: the best so far is kept",) if chosen.interrupted else ()
     if best.score is None:
-        return f"head: {best.title()}"
+        return (f"head: {best.title()}", *stopped)
     others = len(chosen.rungs) - 1
-    return (
+    line = (
         f"head: {best.title()}, {100 * best.score:.1f} % {best.metric.replace('_', ' ')} in "
         f"{best.folds}-fold cross-validation within train, the best of {others + 1}"
     )
+    return (line, *stopped)

@@ -9,7 +9,20 @@ from typing import Annotated, Any
 import typer
 
 import sortograph
-from sortograph.cli import audit, cache, data, doctor, judge, quarantine, recipes, streams, train, words
+from sortograph.cli import (
+    audit,
+    backbones,
+    cache,
+    data,
+    doctor,
+    judge,
+    quarantine,
+    recipes,
+    streams,
+    train,
+    weights,
+    words,
+)
 from sortograph.cli.options import deferred
 from sortograph.errors import UsageError
 
@@ -55,6 +68,8 @@ def app() -> typer.Typer:
         context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
     )(_predict)
     made.add_typer(recipes.app(), name="recipes")
+    made.command("backbones")(deferred(backbones.backbones))
+    made.add_typer(weights.app(), name="weights")
     made.add_typer(cache.app(), name="cache")
     made.command("demo")(deferred(train.demo))
     made.command("doctor")(deferred(doctor.doctor))

@@ -41,6 +41,9 @@ def _told(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "with", ", ".join(f"{name} {version}" for name, version in about["packages"].items())
     sizes = ", ".join(f"{kind} {tables.size(cache['bytes'])}" for kind, cache in kinds.items())
     yield "caches", f"{sizes}; together at most {tables.size(kinds['pixels']['limit'])}"
+    if found["weights"]:
+        named = (f"{one['name']} (damaged)" if one["damaged"] else one["name"] for one in found["weights"])
+        yield "added weights", ", ".join(named)
     for extra, installed in found["extras"].items():
         told = "installed" if installed else f'not installed: pip install "{words.PROGRAM}[{extra}]"'
         yield f"extra {extra}", told
@@ -63,6 +66,9 @@ def _lines(name: str, value: Any) -> Iterator[tuple[str, str]]:
     if isinstance(value, Mapping) and value:
         for key, inner in value.items():
             yield from _lines(f"{name}.{key}" if name else str(key), inner)
+    elif isinstance(value, list | tuple) and value and isinstance(value[0], Mapping):
+        for number, inner in enumerate(value, 1):
+            yield from _lines(f"{name}.{number}", inner)
     elif isinstance(value, bool):
         yield name, "yes" if value else "no"
     elif isinstance(value, list | tuple) and value:

@@ -68,7 +68,7 @@ def _fitting(
     networks: list[Architecture], claims: Claims, state: weights_file.State, file: Path
 ) -> tuple[Architecture, nn.Module]:
     """The first network that the arrays fit. Raises WeightsError, with what is wrong for each."""
-    reasons = []
+    reasons = {}
     for network in networks:
         claimed = replace(network, preprocess=_preprocess(network.preprocess, claims))
         try:
@@ -77,21 +77,29 @@ def _fitting(
         except UsageError as error:
             if len(networks) == 1:
                 raise
-            reasons.append(f"{network.library}: {error.what}")
+            reasons[network.library] = error.what
             continue
         wrong = weights_file.mismatches(state, body, network.classifier)
         if not wrong:
             return claimed, body
-        reasons.append(f"{network.library}: {'; '.join(wrong)}")
+        reasons[network.library] = "; ".join(wrong)
     raise WeightsError(
-        f"these are not the weights of {networks[0].name}, as either library knows it"
-        if len(networks) > 1
-        else f"these are not the weights of {networks[0].name}",
+        f"these are not the weights of {networks[0].name} ({_joined(reasons)})",
         where=str(file),
-        expected="arrays of its names and shapes, with or without its classifier\n  found in "
-        + "\n  found in ".join(reasons),
+        expected="arrays of its names and shapes, with or without its classifier",
         fix="sortograph backbones PATTERN, for the name of the network that they belong to",
     )
+
+
+def _joined(reasons: Mapping[str, str]) -> str:
+    """What is wrong, by library where they differ.
+
+    >>> _joined({"timm": "1 missing: a", "torchvision": "1 missing: b"})
+    'as timm has it: 1 missing: a; as torchvision has it: 1 missing: b'
+    """
+    if len(set(reasons.values())) == 1:
+        return next(iter(reasons.values()))
+    return "; ".join(f"as {library} has it: {reason}" for library, reason in reasons.items())
 
 
 def _preprocess(spec: PreprocessSpec, claims: Claims) -> PreprocessSpec:

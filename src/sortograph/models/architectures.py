@@ -20,6 +20,8 @@ from sortograph.records.pixels import INTERPOLATIONS, Interpolation, ResizeMode
 _MODES: Mapping[str, ResizeMode] = {"squash": "squash", "border": "pad"}
 # Classifiers beside the main one, which only training uses.
 _AUXILIARY = ("AuxLogits", "aux1", "aux2")
+# What torchvision calls the part that tells classes; layers of it that stay are compared all the same.
+_LAST = (*_AUXILIARY, "fc", "classifier", "head", "heads")
 # What torchvision itself sets where it loads these weights.
 _AS_TAUGHT = {
     "googlenet": {"aux_logits": False, "transform_input": True, "init_weights": False},
@@ -35,7 +37,7 @@ class Architecture:
     preprocess  of these weights; licence  "" where none is stated
     hub_id      of the weights on the Hugging Face hub, "" where they are not there
     address     of the file with the weights, where it is not on the hub
-    classifier  names of the layers that are left out
+    classifier  names of layers that may be left out
     """
 
     library: Library
@@ -161,8 +163,8 @@ def _made(library: Library, name: str, arguments: Mapping[str, Argument]) -> nn.
     return body
 
 
-def _behead(body: nn.Module) -> str:
-    """Takes the last layer of a network of torchvision away; its name."""
+def _behead(body: nn.Module) -> None:
+    """Takes the last layer of a network of torchvision away."""
     name, last = _last(body)
     parent, _, child = name.rpartition(".")
     # SqueezeNet tells classes by a convolution, and takes the mean over the photo after it.
@@ -170,7 +172,6 @@ def _behead(body: nn.Module) -> str:
         body.set_submodule(parent, nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()))
     else:
         setattr(body.get_submodule(parent), child, nn.Identity())
-    return name
 
 
 def _last(body: nn.Module) -> tuple[str, nn.Module]:
@@ -226,15 +227,7 @@ def _of_torchvision(model: str) -> Architecture:
         std=_three(transform.std),
         crop_share=min(1.0, crop / whole),
     )
-    return Architecture(
-        "torchvision", model, model, spec, address=weights.url, classifier=torchvision_classifier(model)
-    )
-
-
-def torchvision_classifier(model: str) -> tuple[str, ...]:
-    with torch.device("meta"):
-        body = _torchvision().get_model(model, weights=None, **_AS_TAUGHT.get(model, {}))
-    return (*_AUXILIARY, _last(body)[0])
+    return Architecture("torchvision", model, model, spec, address=weights.url, classifier=_LAST)
 
 
 def _three(values: Any) -> tuple[float, float, float]:

@@ -47,10 +47,10 @@ def photo_weights(labels: Rows, balance: str, classes: int) -> NDArray[np.float6
 def prior(labels: Rows, balance: str, classes: int) -> NDArray[np.float64]:
     """What is added to the logits of a head after balanced teaching, float64 (C,).
 
-    Such a head has learned p(class | photo) for equal shares of the classes. Multiplied by the classes' shares
-    among the photos, and scaled to sum to 1, that is the probability for the natural ones (Saerens et al.
-    2002, Neural Computation 14, equation 2.4; Menon et al. 2021, arXiv:2007.07314): the logarithm of the share
-    goes to the logits. A class without photos counts as half a photo.
+    Such a head has learned p(class | photo) for equal shares of the classes. Multiplied by the classes'
+    shares among the photos, and scaled to sum to 1, that is the probability for the natural ones (Saerens et
+    al. 2002, Neural Computation 14, equation 2.4; Menon et al. 2021, arXiv:2007.07314): the logarithm of the
+    share goes to the logits. A class without photos counts as half a photo.
     """
     if balance == "none":
         return np.zeros(classes)

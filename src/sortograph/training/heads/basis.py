@@ -36,8 +36,8 @@ class Basis:
 
     def components(self, features: Floats) -> Floats:
         """(N, D) → float32 (N, R)."""
-        standard = self.standardised(features)
-        return standard if self.turn is None else np.asarray(standard @ self.turn)
+        made = self.standardised(features)
+        return made if self.turn is None else np.asarray(made @ self.turn)
 
     def standardised(self, features: Floats) -> Floats:
         made: Floats = features - self.mean.astype(np.float32)
@@ -51,29 +51,34 @@ class Basis:
         return exact.astype(np.float32), (bias - exact @ self.mean).astype(np.float32)
 
 
-def basis(features: Floats) -> Basis:
-    """The principal components of embeddings (N, D); labels have no part in it."""
+def standard(features: Floats) -> Basis:
+    """Embeddings (N, D) standardised, and nothing more."""
     mean = features.mean(axis=0, dtype=np.float64)
     deviation = features.std(axis=0, dtype=np.float64)
     varies = deviation > 1e-6 * np.maximum(1e-6, np.abs(mean))
     scale = np.where(varies, 1 / np.where(varies, deviation, 1), 0)
-    plain = Basis(mean, scale, None, varies.astype(np.float32))
+    return Basis(mean, scale, None, varies.astype(np.float32))
+
+
+def basis(features: Floats) -> Basis:
+    """The principal components of embeddings (N, D); labels have no part in it."""
+    plain = standard(features)
     count, length = features.shape
     if min(count, length) > _MOST_DIRECTIONS:
         return plain
-    standard = plain.standardised(features)
-    turn, squares = _of_numbers(standard) if count >= length else _of_photos(standard)
-    return Basis(mean, scale, turn, (squares / count).astype(np.float32))
+    made = plain.standardised(features)
+    turn, squares = _of_numbers(made) if count >= length else _of_photos(made)
+    return Basis(plain.mean, plain.scale, turn, (squares / count).astype(np.float32))
 
 
-def _of_numbers(standard: Floats) -> tuple[Floats, NDArray[np.float64]]:
-    squares, turn = np.linalg.eigh(standard.T @ standard)
+def _of_numbers(made: Floats) -> tuple[Floats, NDArray[np.float64]]:
+    squares, turn = np.linalg.eigh(made.T @ made)
     return turn, np.maximum(squares, 0)
 
 
-def _of_photos(standard: Floats) -> tuple[Floats, NDArray[np.float64]]:
+def _of_photos(made: Floats) -> tuple[Floats, NDArray[np.float64]]:
     """By the products of photos with each other, N² of them; double precision keeps the turn orthonormal."""
-    exact = standard.astype(np.float64)
+    exact = made.astype(np.float64)
     squares, vectors = np.linalg.eigh(exact @ exact.T)
     held = squares > _NOTHING * max(squares[-1], _NOTHING)
     turn = exact.T @ (vectors[:, held] / np.sqrt(squares[held]))

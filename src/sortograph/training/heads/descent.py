@@ -134,7 +134,7 @@ class _Descent:
         made = (self.problem.spread[None, :, None] * mean[:, None, :]).reshape(self.problems, -1)
         made += self.penalty
         made += np.float32(1e-9)  # a class that is all but ruled out has no curvature left
-        return made
+        return np.asarray(made)
 
     def _direct(self, done: int) -> None:
         """`way`: minus the inverse Hessian, as far as it is known, times the gradient."""

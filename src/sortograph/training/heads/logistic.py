@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -14,7 +14,7 @@ from sortograph.models.head import linear_plan
 from sortograph.models.plan import OUTPUT
 from sortograph.training.heads.balance import photo_weights, prior
 from sortograph.training.heads.basis import Basis, basis
-from sortograph.training.heads.descent import Found, Problem, descend
+from sortograph.training.heads.descent import Problem, descend
 from sortograph.training.heads.task import Floats, HeadTask, Rows, Taught, Tried
 
 NAME = "logistic"
@@ -100,3 +100,35 @@ class _Path:
             column[taught] = some / max(some.sum(), 1)
             weights[:, fold] = task.per_view(column) * len(task.labels) / len(task.views)
         return _problem(self.turned, task.views, labels, weights, 0.0)
+
+    def _one(self, problem: Problem, penalty: float, start: Floats) -> tuple[Floats, Floats]:
+        """Out-of-fold logits (N, C), and the weights of all folds."""
+        task = self.task
+        logits = np.empty((len(task.labels), task.classes), dtype=np.float32)
+        theta = np.empty_like(start)
+        together = max(1, _TOGETHER // (len(problem.labels) * task.classes))
+        for first in range(0, task.parts, together):
+            some = slice(first, first + together)
+            part = replace(problem, weights=problem.weights[:, some], penalty=penalty)
+            found = descend(part, start[some], _LOOSE, self._is_over)
+            theta[some] = found.theta
+            for fold in range(task.parts)[some]:
+                own = task.folds == fold
+                shift = prior(task.labels[~own], self.balance, task.classes)
+                logits[own] = found.logits[: len(own)][own, fold - first] + shift
+        return logits, theta
+
+    def _refit(self, problem: Problem, penalty: float, theta: Floats) -> Taught:
+        """All photos; from the mean of the folds, which is near."""
+        task = self.task
+        some = task.per_view(photo_weights(task.labels, self.balance, task.classes))
+        weights = (some / max(some.sum(), 1)).astype(np.float32)[:, None]
+        whole = replace(problem, weights=weights, penalty=penalty)
+        found = descend(whole, theta.mean(axis=0, keepdims=True), _TIGHT, self._is_over)
+        weight, bias = _unfolded(self.turned, found.theta[0])
+        shift = prior(task.labels, self.balance, task.classes)
+        state = {f"{OUTPUT}.weight": weight, f"{OUTPUT}.bias": (bias + shift).astype(np.float32)}
+        return Taught(linear_plan(task.inputs, task.classes), state)
+
+    def _is_over(self, steps: int) -> bool:
+        return steps >= _MOST_STEPS or (steps >= _LEAST_STEPS and self.task.late())

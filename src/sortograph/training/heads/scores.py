@@ -10,7 +10,7 @@ from sortograph.training.heads.task import Floats, Rows
 
 
 class Score(NamedTuple):
-    """value 0–1: accuracy, or balanced accuracy; log_loss in nats per photo; error: standard, of the value."""
+    """value 0–1: accuracy or balanced accuracy; its standard error; log_loss in nats per photo."""
 
     value: float
     log_loss: float

@@ -49,7 +49,7 @@ class HeadTask:
 
     @property
     def views(self) -> Floats:
-        """All views of all photos, ((V + 1) · N, D): the photos as they are, then one view after the other."""
+        """All views of all photos, ((V + 1) · N, D): the photos as they are, then view after view."""
         return self.features.reshape(-1, self.inputs)
 
     @property

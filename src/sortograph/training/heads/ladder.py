@@ -1,0 +1,122 @@
+"""Trying heads, and keeping the best of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from sortograph.errors import DataError
+from sortograph.records import Rung, Step
+from sortograph.training.heads import logistic, means, neighbours
+from sortograph.training.heads.balance import balances, is_uneven
+from sortograph.training.heads.scores import Score, score
+from sortograph.training.heads.task import Chosen, HeadTask, Taught, Tried
+
+
+def choose_head(task: HeadTask) -> Chosen:
+    """The best of the heads that the recipe names, taught with all photos.
+
+    Every head answers for photos of a fold after the other folds have taught it. The best has the highest
+    accuracy over all photos, or balanced accuracy where classes are uneven; among equals, the lowest log
+    loss.
+    An "mlp" with one learning rate and one weight decay is taught once, and compared with nothing.
+
+    Raises DataError without photos or with a single class, RecipeError for neighbours of too many photos,
+    GateError when a loss is no number.
+    """
+    began = time.monotonic()
+    _check(task)
+    if _is_alone(task):
+        from sortograph.training.heads import mlp
+
+        taught = mlp.taught(task)
+        seconds = time.monotonic() - began
+        rung = Rung(mlp.NAME, mlp.described(task), seconds=seconds)
+        return _chosen(task, taught, (rung,), seconds)
+    best, rungs = _best(task)
+    taught = best.refit()
+    return _chosen(task, taught, rungs, time.monotonic() - began, best)
+
+
+def _check(task: HeadTask) -> None:
+    present = len(set(task.labels.tolist()))
+    if present < 2:
+        raise DataError(
+            f"the training photos are of {present} {'class' if present == 1 else 'classes'}",
+            expected="photos of at least two classes to train on",
+            fix="sortograph index PHOTOS",
+        )
+
+
+def _is_alone(task: HeadTask) -> bool:
+    head = task.settings
+    several = max(len(head.learning_rates), len(head.weight_decays), len(_balances(task))) > 1
+    return head.kind == "mlp" and not several
+
+
+def _balances(task: HeadTask) -> tuple[str, ...]:
+    return tuple(balances(task.settings, task.labels, task.classes))
+
+
+def _all(task: HeadTask) -> Iterator[Tried]:
+    """Heads in the order of what they cost; the first comes even when the task is late."""
+    asked: set[str] = {task.settings.kind}
+    if "ladder" in asked:
+        asked = {means.NAME, logistic.NAME}
+        asked |= {neighbours.NAME} if len(task.labels) <= neighbours.MOST_PHOTOS else set()
+        asked |= {"mlp"} if task.settings.dense else set()
+    if means.NAME in asked:
+        yield from means.tries(task)
+    if logistic.NAME in asked:
+        yield from logistic.tries(task, _balances(task))
+    if neighbours.NAME in asked:
+        yield from neighbours.tries(task)
+    if "mlp" in asked:
+        from sortograph.training.heads import mlp
+
+        yield from mlp.tries(task, _balances(task))
+
+
+def _best(task: HeadTask) -> tuple[Tried, tuple[Rung, ...]]:
+    """Out-of-fold logits of one head at a time are in memory, besides those of the best."""
+    uneven = is_uneven(task.labels, task.classes)
+    best: tuple[Score, Tried] | None = None
+    rungs: list[tuple[Score, Rung]] = []
+    for tried in _all(task):
+        got = score(tried.logits, task.labels, task.folds, uneven)
+        rungs.append((got, _rung(task, tried, got, uneven)))
+        if best is None or got.rank < best[0].rank:
+            best = got, tried
+        task.progress(Step("heads", len(rungs), len(rungs), "heads"))
+        if task.late():
+            break
+    assert best is not None
+    return best[1], tuple(rung for _, rung in sorted(rungs, key=lambda pair: pair[0].rank))
+
+
+def _rung(task: HeadTask, tried: Tried, got: Score, uneven: bool) -> Rung:
+    return Rung(
+        name=tried.name,
+        settings=tried.settings,
+        score=got.value,
+        log_loss=got.log_loss,
+        error=got.error,
+        folds=task.parts,
+        metric="balanced_accuracy" if uneven else "accuracy",
+        seconds=tried.seconds,
+    )
+
+
+def _chosen(
+    task: HeadTask, taught: Taught, rungs: tuple[Rung, ...], seconds: float, best: Tried | None = None
+) -> Chosen:
+    return Chosen(
+        plan=taught.plan,
+        state=taught.state,
+        rungs=rungs,
+        logits=None if best is None else best.logits,
+        history=taught.history,
+        best_epoch=taught.best_epoch,
+        seconds=seconds,
+        interrupted=task.stop(),
+    )
