@@ -12,7 +12,7 @@ all of them in one thread, batch by batch. What is compared, each in a new proce
     table  the features of an index that is known: decoding without looks, and embedding
 
 `share` is photos a second over that bound; reading processes that start, and a session that opens, count. The
-backbone is exported before, into a cache of its own. One CSV row for each set and repeat; medians are printed.
+backbone is exported before, into a cache of its own. One CSV row for each set and repeat; medians are told.
 """
 
 from __future__ import annotations

@@ -103,6 +103,14 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where added weights lie, not there yet."""
+    folder = tmp_path / "home"
+    monkeypatch.setenv("SORTOGRAPH_HOME", str(folder))
+    return folder
+
+
 @pytest.fixture(scope="session")
 def small() -> Small:
     return Small()

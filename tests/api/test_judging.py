@@ -50,6 +50,7 @@ def made(job, run, weights):
             graph=to_onnx(layers, job.pixels.spec, weights),
             weights=weights,
             reference=reference(layers, job.pixels.spec, load_tensors(run.folder / "weights.safetensors")),
+            pixels=job.pixels,
             history=run.history,
             best_epoch=run.best_epoch,
         )

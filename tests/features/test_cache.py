@@ -407,3 +407,22 @@ def test_no_shelf_is_touched_by_the_embedding_threads(photos, counting, monkeypa
     keeper = FeatureKeeper(counting(batch=1))
     keeper.table(scanned(keeper, photos), np.arange(12))
     assert seen == {threading.current_thread()}
+
+
+def test_a_cache_that_is_cleared_meanwhile_is_filled_again(photos, prepared, counting, cache, monkeypatch):
+    monkeypatch.setattr(intake_module, "_WRITE_PHOTOS", 1)
+    append, cleared = Shelf.append, []
+
+    def cleared_once(shelf, made):
+        append(shelf, made)
+        if not cleared:
+            cleared.append(caches.clear(cache, "features"))
+
+    monkeypatch.setattr(Shelf, "append", cleared_once)
+    embedder = counting(threads=1, batch=1)
+    embedder.before = lambda _: time.sleep(0.005)  # so that it is not all written at once
+    index = scan(photos)
+    features = FeatureKeeper(embedder).table(index, rows(index)).features
+    assert cleared[0] > 0
+    assert 12 < embedder.photos < 24
+    np.testing.assert_array_equal(features, embedder.of(prepared(index)))

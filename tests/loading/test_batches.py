@@ -113,3 +113,15 @@ def test_clean_batches_give_photos_as_they_are_in_their_order():
     photos = torch.cat([photos for _, photos in made])
     assert photos.dtype == torch.float32
     np.testing.assert_array_equal(photos.permute(0, 2, 3, 1), PHOTOS[rows])
+
+
+def test_photos_of_an_epoch_have_the_size_of_that_epoch():
+    plan = BatchPlan(5, 1, CPU, sides=lambda epoch: (4, 3) if epoch == 1 else (8, 6))
+    augment = Augmenter(Augment(), (8, 6))
+    made = TrainingBatches(lambda chosen: PHOTOS[chosen], ROWS, NUMBERS, augment, plan)
+    small, whole = views(made, 1), views(made, 2)
+    for number, view in small.items():
+        assert view.shape == (3, 4, 3)
+        # Each is the mean of the pixels around it: lines of pixels do not turn into patterns.
+        assert view.mean() == pytest.approx(PHOTOS[number].mean(), abs=12)
+        np.testing.assert_array_equal(whole[number].transpose(1, 2, 0), PHOTOS[number])

@@ -6,6 +6,7 @@ import torch
 
 from sortograph.loading.augment import mixed
 from sortograph.loading.mixing import Mixing, blended, cut
+from sortograph.loading.order import Purpose, generator
 
 
 def batch(count: int = 6, side: int = 12) -> tuple[torch.Tensor, torch.Tensor]:
@@ -40,19 +41,23 @@ def test_the_box_is_one_rectangle_of_another_photo():
     assert seen > 50
 
 
-def test_boxes_are_as_large_as_the_beta_distribution_says():
-    """α = 1 draws shares evenly. A box that lies inside the photo keeps its area but for whole pixels."""
+@pytest.mark.parametrize("alpha", [0.5, 2.0])
+def test_boxes_are_as_large_as_the_drawn_share_leaves(alpha):
+    """One that lies within the photo covers 1 - λ of it, but for whole pixels; edges make others smaller."""
     photos, shares = batch(2, side=200)
-    areas = []
-    for step in range(300):
-        made = cut(photos, shares, 1.0, (3, 1, step))[0]
+    inside = 0
+    for step in range(120):
+        left = 1 - generator(3, Purpose.CUTMIX, 1, step).beta(alpha, alpha)
+        made = cut(photos, shares, alpha, (3, 1, step))[0]
         box = made[0, 0] != photos[0, 0]
-        inside = not (box[0].any() or box[-1].any() or box[:, 0].any() or box[:, -1].any())
-        if box.any() and inside:
-            areas.append(float(box.float().mean()))
-    assert len(areas) > 30
-    assert max(areas) > 0.3
-    assert min(areas) < 0.02
+        if not box.any():
+            continue
+        area = float(box.float().mean())
+        assert area <= left + 0.001
+        if not (box[0].any() or box[-1].any() or box[:, 0].any() or box[:, -1].any()):
+            assert area == pytest.approx(left, abs=0.02)
+            inside += 1
+    assert inside > 3
 
 
 def test_boxes_follow_from_seed_epoch_and_step():

@@ -30,7 +30,8 @@ _EXPORT = 30.0  # seconds that a backbone costs when it is used for the first ti
 _FINISH = (7.0, 0.12)  # seconds, and share of the budget, for judging, checking and the report
 _BIGGER = 2.0  # how much longer the next backbone may take for a photo
 _TRIES = 16  # photos whose embedding tells how fast a backbone is
-_LEAST = 0.002  # a step is kept when it names at least this share of photos more
+_LEAST = 0.002  # a step is kept when it names at least this share of photos more,
+_SURER = 0.05  # or as many with a log loss that is lower by this share
 _UNEVEN = 3.0
 # Fine-tuning: epochs; how much longer than embedding it takes to teach by a photo; training photos that must
 # be wrong, and validation photos that must be there, for it to be worth trying.
@@ -52,6 +53,10 @@ class _Attempt:
         return self.chosen.rungs[0].score or 0.0
 
     @property
+    def log_loss(self) -> float:
+        return self.chosen.rungs[0].log_loss or 0.0
+
+    @property
     def names(self) -> str:
         return " + ".join(one.backbone.name for one in self.maker.opened)
 
@@ -64,6 +69,7 @@ class _Step:
     seconds: float
     removes: float
     run: Callable[[], _Attempt]
+    key: frozenset[str]
 
 
 def auto_maker(settings: Recipe, progress: Progress) -> Maker:
@@ -149,7 +155,9 @@ class _FromScratch:
             warm = min(recipe.train.warmup_epochs, fitting / 4)
             train = recipe.train.model_copy(update={"epochs": fitting, "warmup_epochs": warm})
             recipe = recipe.model_copy(update={"train": train})
-        late = None if job.deadline is None else job.deadline - _reserve(job)
+        late = None
+        if job.deadline is not None:  # one epoch is taught in any case: else nothing could be shipped
+            late = max(job.deadline - _reserve(job), time.monotonic() + 5 * epoch + 10)
         made = self._maker.make(replace(job, recipe=recipe, deadline=late), None)
         return replace(made, decisions=(*self._say.lines, *made.decisions))
 
@@ -159,6 +167,8 @@ class _AutoMaker:
 
     def __init__(self, settings: Recipe, progress: Progress, first: Opened, others: Sequence[str]) -> None:
         self._settings, self._progress, self._others = settings, progress, list(others)
+        self._tried: set[frozenset[str]] = {frozenset([first.backbone.name])}
+        self._embedded: frozenset[str] = frozenset([first.backbone.name])
         self._say = _Diary(progress)
         self._maker = TransferMaker(_frozen(settings, [first]), progress, [first])
         self.pixels, self.keeper = self._maker.pixels, self._maker.keeper
@@ -183,7 +193,7 @@ class _AutoMaker:
         if later:
             self._say(f"with more time: {'; '.join(later)}")
         table = best.maker.keeper.table(job.index, np.arange(len(job.index)))
-        job = replace(job, recipe=best.recipe if tune is None else tune)
+        job = replace(job, recipe=best.recipe if tune is None else tune, pixels=best.maker.pixels)
         made = best.maker.composed(job, table, best.chosen)
         made = replace(made, decisions=(*self._say.lines, *made.decisions))
         if tune is None:
@@ -216,11 +226,12 @@ class _AutoMaker:
         wrong = (1 - best.score) * count
         if job.stop():
             return None
-        while self._others:
-            step = self._joined(job, best, self._others.pop(0), count)
+        while steps := self._steps(job, best):
+            step = steps[0]
+            self._tried.add(step.key)
             gain = step.removes * (1 - best.score)
             if wrong < 1.5:
-                self._say(f"{step.what}, is left out: {wrong:.0f} of {count} are wrong, nothing to gain")
+                self._say(f"{step.what} is left out: {wrong:.0f} of {count} are wrong, nothing to gain")
             elif step.seconds > _left(job):
                 points = f"{100 * gain:+.1f} points"
                 later.append(f"{step.what}, about {step.seconds:.0f} s for perhaps {points}")
@@ -232,21 +243,28 @@ class _AutoMaker:
                 return step
         return None
 
-    def _joined(self, job: Job, best: _Attempt, name: str, count: int) -> _Step:
-        settings = self._settings
+    def _steps(self, job: Job, best: _Attempt) -> list[_Step]:
+        """What was not tried yet: each other backbone alone, each beside the best one, mirrored views."""
+        have = [one.backbone.name for one in best.maker.opened]
+        names = [name for name in self._others if name not in have]
+        wishes = [([name], False) for name in names] + [([*have, name], False) for name in names]
+        steps = [self._step(job, best, some, mirror) for some, mirror in (*wishes, (have, True))]
+        return [step for step in steps if step.key not in self._tried]
+
+    def _step(self, job: Job, best: _Attempt, names: Sequence[str], mirror: bool) -> _Step:
+        choice = self._settings.backbone
+        changed = {"backbone": choice.model_copy(update={"mirror": mirror or choice.mirror})}
+        settings, count = self._settings.model_copy(update=changed), len(job.index.rows("train"))
 
         def run() -> _Attempt:
-            opened = _open(settings, name, self._progress)
-            alone, joined = (
-                self._attempt(job, TransferMaker(_frozen(settings, some), self._progress, some))
-                for some in ([opened], [*best.maker.opened, opened])
-            )
-            return joined if joined.score >= alone.score + _LEAST else alone
+            opened = [_open(settings, name, self._progress) for name in names]
+            return self._attempt(job, TransferMaker(_frozen(settings, opened), self._progress, opened))
 
-        each = _pace(best.maker)
-        start = 0.0 if is_exported(name, settings.backbone, settings.pixels) else _EXPORT
-        seconds = start + count * each * _BIGGER + 3 * best.seconds
-        return _Step(f"{name}, alone and beside {best.names}", seconds, 0.2, run)
+        new = [name for name in names if mirror or name not in self._embedded]
+        start = sum(_EXPORT for name in new if not is_exported(name, settings.backbone, settings.pixels))
+        seconds = start + len(new) * count * _pace(best.maker) * _BIGGER + 2 * best.seconds
+        what = " + ".join(names) + (", seen mirrored, too" if mirror else "")
+        return _Step(what, seconds, 0.08 if mirror else 0.2, run, frozenset([*names, *["mirror"] * mirror]))
 
     def _tuning(self, job: Job, best: _Attempt, later: list[str]) -> Recipe | None:
         """The recipe with fine-tuning, where it is worth its time and there is any."""
@@ -266,14 +284,20 @@ class _AutoMaker:
     def _taken(self, step: _Step, best: _Attempt) -> _Attempt:
         try:
             other = step.run()
+            self._embedded |= step.key
         except SortographError as error:
             self._say(f"{step.what} is left out: {error.what}")
             return best
-        if other.score >= best.score + _LEAST:
-            self._say(f"{other.names}: {_percent(other)}, kept")
-            return other
-        self._say(f"{other.names}: {_percent(other)}, not better by {100 * _LEAST:g} points: left out")
-        return best
+        better = _is_better(other, best)
+        self._say(f"{step.what}: {_percent(other)}, {'kept' if better else 'not clearly better: left out'}")
+        return other if better else best
+
+
+def _is_better(other: _Attempt, best: _Attempt) -> bool:
+    """More photos right; or as many, with clearly better probabilities, which few photos tell more surely."""
+    if other.score >= best.score + _LEAST:
+        return True
+    return other.score >= best.score and other.log_loss <= (1 - _SURER) * best.log_loss
 
 
 def _tuned(recipe: Recipe) -> Recipe:

@@ -57,6 +57,7 @@ class Made:
     graph      an ONNX model that a bundle may hold
     weights    what weights.safetensors holds
     reference  photos uint8 (N, H, W, 3) → logits (N, C), computed another way than the graph does
+    pixels     of the size that the graph takes
     known      rows → logits, where the answers to photos are known already; else the graph is asked
     about      where and how it was computed, for environment.json
     decisions  what was decided and why, a sentence each
@@ -69,6 +70,7 @@ class Made:
     graph: bytes
     weights: Mapping[str, NDArray[Any]]
     reference: Callable[[NDArray[np.uint8]], Logits]
+    pixels: PhotoPixels
     known: Callable[[Rows], Logits] | None = None
     history: tuple[EpochRow, ...] = ()
     best_epoch: int | None = None

@@ -61,6 +61,7 @@ class NetworkMaker:
             graph=to_onnx(layers, job.pixels.spec, weights),
             weights=weights,
             reference=reference(layers, job.pixels.spec, fitted.weights),
+            pixels=job.pixels,
             history=fitted.history,
             best_epoch=fitted.best_epoch,
             interrupted=fitted.interrupted,

@@ -242,6 +242,7 @@ def _finish(job: Job, record: RunRecord, made: Made) -> RunRecord:
     from sortograph.api.judging import judge_and_bundle
     from sortograph.api.reviewing import draw_report
 
+    job = replace(job, recipe=made.recipe, pixels=made.pixels)
     write_atomic(job.folder / "recipe.toml", recipe_toml(made.recipe).encode())
     write_atomic(job.folder / _WEIGHTS, save(dict(made.weights)))
     runs.write_history(job.folder, record.history)
@@ -255,7 +256,7 @@ def _finish(job: Job, record: RunRecord, made: Made) -> RunRecord:
     runs.write_evaluation(job.folder, evaluation)
     runs.write_predictions(job.folder, job.index, tables)
     runs.write_run(record)
-    draw_report(replace(job, recipe=made.recipe), record, tables)
+    draw_report(job, record, tables)
     if not made.interrupted:
         shutil.rmtree(job.folder / "checkpoints", ignore_errors=True)
     record = replace(record, seconds=time.monotonic() - job.began)

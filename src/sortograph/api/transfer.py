@@ -125,6 +125,7 @@ class TransferMaker:
             graph=graph,
             weights={f"head.{name}": np.ascontiguousarray(value) for name, value in chosen.state.items()},
             reference=lambda photos: answer(chosen.plan, chosen.state, self.keeper.embed(photos)),
+            pixels=self.pixels,
             known=known,
             history=chosen.history,
             best_epoch=chosen.best_epoch,

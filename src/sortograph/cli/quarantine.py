@@ -66,7 +66,7 @@ def undo(
     verbose: options.Verbose = False,
     _debug: options.Debug = False,
 ) -> int:
-    """Move all photos back that were moved by a plan, to exactly where they were."""
+    """Move the photos of a plan back, to exactly where they were."""
     from sortograph import api
 
     with draw.progress(quiet=quiet) as progress:

@@ -77,7 +77,7 @@ class _Part:
     def join(self, photos: str) -> str:
         """Renames everything, with `photos` for the input; returns the name of the embedding."""
         for node in self.graph.node:
-            node.name = self._prefix + node.name
+            node.name = self._renamed(node.name, photos)
             node.doc_string = ""
             del node.metadata_props[:]  # exporters write here where in which file of theirs a node was made
             for names in (node.input, node.output):

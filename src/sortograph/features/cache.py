@@ -21,6 +21,7 @@ Embeddings = NDArray[np.float32]
 Rows = NDArray[np.int64]
 Precision = Literal["float32", "float16"]
 _VIEWS_AT_ONCE = 32  # views that are asked for together
+_ATTEMPTS = 3  # the user may clear the cache meanwhile
 
 
 class FeatureKeeper:
@@ -104,8 +105,14 @@ class FeatureKeeper:
         are gone or were changed since they were indexed.
         """
         self._intake.touch()
-        missing, bad = lacking(index, rows, self._intake.has), dict[str, str]()
-        told = Told(len(missing), self._progress)
+        for _ in range(_ATTEMPTS):
+            if missing := lacking(index, rows, self._intake.has):
+                self._embed_again(index, missing)
+        contents = [index.sha256[row] for row in rows]
+        return FeatureTable(self._intake.read(contents), np.asarray(rows, dtype=np.int64), self.source)
+
+    def _embed_again(self, index: DatasetIndex, missing: Sequence[int]) -> None:
+        told, bad = Told(len(missing), self._progress), dict[str, str]()
         for row, reading in zip(missing, read_again(index, missing, self.sizes), strict=True):
             if reading.facts is None:
                 bad[index.paths[row]] = reading.reason
@@ -115,8 +122,6 @@ class FeatureKeeper:
         self._finish(self._intake, told)
         if bad:
             raise unusable(bad)
-        contents = [index.sha256[row] for row in rows]
-        return FeatureTable(self._intake.read(contents), np.asarray(rows, dtype=np.int64), self.source)
 
     def embed_views(
         self,

@@ -101,6 +101,7 @@ class Shelf:
             except StorageError as error:
                 self._place.refused(error)
             else:
+                self.touch()  # embedding may take hours
                 return
         self._put_aside(photos)
 

@@ -50,7 +50,6 @@ def adopt(name: str, file: Path, claims: Claims) -> Backbone:
     state = weights_file.read_state(file)
     weights_file.check_finite(state, file)
     architecture, body = _fitting(networks, claims, state, file)
-    weights_file.load(body, state)
     weights = weights_file.serialized(body)
     known = describe(architecture, body, hashlib.sha256(weights).hexdigest(), dict(claims.arguments))
     its_own = name == architecture.full
@@ -67,20 +66,20 @@ def adopt(name: str, file: Path, claims: Claims) -> Backbone:
 def _fitting(
     networks: list[Architecture], claims: Claims, state: weights_file.State, file: Path
 ) -> tuple[Architecture, nn.Module]:
-    """The first network that the arrays fit. Raises WeightsError, with what is wrong for each."""
+    """The first network that the arrays fit, with them in it. Raises WeightsError that says why none does."""
     reasons = {}
     for network in networks:
         claimed = replace(network, preprocess=_preprocess(network.preprocess, claims))
         try:
-            body = make_body(network.library, network.name, claims.arguments, 0)
-            resize(body, claimed.preprocess.size)
+            body, wrong = _compared(claimed, claims, state)
         except UsageError as error:
             if len(networks) == 1:
                 raise
             reasons[network.library] = error.what
             continue
-        wrong = weights_file.mismatches(state, body, network.classifier)
         if not wrong:
+            weights_file.load(body, state)
+            resize(body, claimed.preprocess.size)
             return claimed, body
         reasons[network.library] = "; ".join(wrong)
     raise WeightsError(
@@ -89,6 +88,19 @@ def _fitting(
         expected="arrays of its names and shapes, with or without its classifier",
         fix="sortograph backbones PATTERN, for the name of the network that they belong to",
     )
+
+
+def _compared(
+    network: Architecture, claims: Claims, state: weights_file.State
+) -> tuple[nn.Module, list[str]]:
+    """The network, and what keeps the arrays from being its weights, whether they are for its own size of
+    photos or for that which is claimed."""
+    body = make_body(network.library, network.name, claims.arguments, 0)
+    wrong = weights_file.mismatches(state, body, network.classifier)
+    if wrong and claims.input_size:
+        resize(body, claims.input_size)
+        wrong = weights_file.mismatches(state, body, network.classifier)
+    return body, wrong
 
 
 def _joined(reasons: Mapping[str, str]) -> str:

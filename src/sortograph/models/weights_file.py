@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ _INSIDE = ("state_dict", "model_state_dict", "model")  # where training programs
 _PREFIXES = ("module.", "_orig_mod.")  # of DataParallel and of torch.compile
 _COUNTER = "num_batches_tracked"  # how often batch normalisation was taught: not a weight
 _FEW = 3
+_CODE = re.compile(r"unsupported global:? (?:GLOBAL )?([\w.]+)", re.IGNORECASE)  # as torch tells it
 
 
 def read_state(file: Path) -> State:
@@ -105,9 +107,9 @@ def _pickled(file: Path) -> dict[str, Any]:
     try:
         found = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        if "Unsupported" in str(error):
+        if wanted := _CODE.search(str(error)):
             raise WeightsError(
-                "this file would run code when it is opened, so it stays closed",
+                f"this file would run code when it is opened ({wanted[1]}), so it stays closed",
                 where=str(file),
                 expected="weights alone",
                 fix="save them again: safetensors.torch.save_file(model.state_dict(), 'weights.safetensors')",

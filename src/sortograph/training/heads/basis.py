@@ -7,10 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sortograph.training.heads.alone import alone
 from sortograph.training.heads.task import Floats
 
 # Above that many directions, to find them takes longer than it saves.
 _MOST_DIRECTIONS = 3072
+# Up to that many, several threads gain little.
+_FEW_DIRECTIONS = 2048
 # Directions with less of the largest spread are rounding alone.
 _NOTHING = 1e-10
 
@@ -67,7 +70,8 @@ def basis(features: Floats) -> Basis:
     if min(count, length) > _MOST_DIRECTIONS:
         return plain
     made = plain.standardised(features)
-    turn, squares = _of_numbers(made) if count >= length else _of_photos(made)
+    with alone(min(count, length) <= _FEW_DIRECTIONS):
+        turn, squares = _of_numbers(made) if count >= length else _of_photos(made)
     return Basis(plain.mean, plain.scale, turn, (squares / count).astype(np.float32))
 
 

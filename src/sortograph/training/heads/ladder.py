@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from types import ModuleType
 
-from sortograph.errors import DataError
+from sortograph.errors import DataError, MissingExtra
 from sortograph.records import Rung, Step
 from sortograph.training.heads import logistic, means, neighbours
 from sortograph.training.heads.balance import balances, is_uneven
@@ -27,11 +28,11 @@ def choose_head(task: HeadTask) -> Chosen:
     began = time.monotonic()
     _check(task)
     if _is_alone(task):
-        from sortograph.training.heads import mlp
-
-        taught = mlp.taught(task)
+        mlp = _mlp()
+        choice = mlp.choices(task, _balances(task))[0]
+        taught = mlp.taught(task, choice)
         seconds = time.monotonic() - began
-        rung = Rung(mlp.NAME, mlp.described(task), seconds=seconds)
+        rung = Rung(mlp.NAME, mlp.described(task, choice), seconds=seconds)
         return _chosen(task, taught, (rung,), seconds)
     best, rungs = _best(task)
     taught = best.refit()
@@ -55,6 +56,8 @@ def _is_alone(task: HeadTask) -> bool:
 
 
 def _balances(task: HeadTask) -> tuple[str, ...]:
+    if task.train.class_weights == "balanced" and task.settings.balance == "auto":
+        return ("class-weights",)
     return tuple(balances(task.settings, task.labels, task.classes))
 
 
@@ -72,9 +75,18 @@ def _all(task: HeadTask) -> Iterator[Tried]:
     if neighbours.NAME in asked:
         yield from neighbours.tries(task)
     if "mlp" in asked:
-        from sortograph.training.heads import mlp
+        yield from _mlp().tries(task, _balances(task))
 
-        yield from mlp.tries(task, _balances(task))
+
+def _mlp() -> ModuleType:
+    """Only dense heads need torch."""
+    try:
+        from sortograph.training.heads import mlp
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise MissingExtra.of("train", "torch") from None
+    return mlp
 
 
 def _best(task: HeadTask) -> tuple[Tried, tuple[Rung, ...]]:

@@ -19,8 +19,8 @@ from sortograph.training.heads.task import Floats, HeadTask, Rows, Taught, Tried
 
 NAME = "logistic"
 # Nats per photo that one more step may still promise.
-_LOOSE, _TIGHT = 1e-4, 1e-9
-_MOST_STEPS, _LEAST_STEPS = 500, 10
+_LOOSE, _TIGHT = 1e-4, 1e-8
+_MOST_STEPS, _LEAST_STEPS = 300, 10
 # Numbers that the logits of several folds may take together; beyond, one fold follows the other.
 _TOGETHER = 1 << 25
 _AHEAD = 0.5  # of the last change, from one penalty to the next, is where the next search starts

@@ -1,0 +1,242 @@
+"""Transfer learning from photos to a judged bundle, on a backbone that only averages colours."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from safetensors.numpy import load_file
+
+import sortograph
+from sortograph.api.opening import Opened
+from sortograph.errors import RecipeError
+from sortograph.records import Backbone, PreprocessSpec, Said, Step
+
+SIDE = 16
+
+
+def colours(
+    block: int, name: str = "colours.test", weights: str = "ab" * 32, *, grey: bool = False, **spec: Any
+) -> Opened:
+    """Embeds a photo as the mean colours of its squares of `block` pixels, or as how bright they are."""
+    width = (1 if grey else 3) * (SIDE // block) ** 2
+    mix = np.full((1, 3), 1 / 3, np.float32) if grey else np.eye(3, dtype=np.float32)
+    nodes = [
+        helper.make_node("Cast", ["photos"], ["real"], to=TensorProto.FLOAT),
+        helper.make_node("Transpose", ["real"], ["first"], perm=[0, 3, 1, 2]),
+        helper.make_node("AveragePool", ["first"], ["means"], kernel_shape=[block] * 2, strides=[block] * 2),
+        helper.make_node("Conv", ["means", "mix"], ["mixed"]),
+        helper.make_node("Flatten", ["mixed"], ["embedding"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        name,
+        [helper.make_tensor_value_info("photos", TensorProto.UINT8, ["n", SIDE, SIDE, 3])],
+        [helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["n", width])],
+        [numpy_helper.from_array(mix[:, :, None, None], "mix")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9)
+    onnx.checker.check_model(model)
+    backbone = Backbone(
+        name=name,
+        library="timm",
+        architecture=name,
+        preprocess=PreprocessSpec(size=(SIDE, SIDE), **spec),
+        weights=weights,
+        features=width,
+        parameters=0,
+        licence="CC0-1.0",
+    )
+    return Opened(backbone, model.SerializeToString())
+
+
+@pytest.fixture
+def stock(monkeypatch):
+    """Backbones by name, in the place of those that are added or of the hub."""
+    known = {"colours.test": colours(8), "fine.test": colours(4, "fine.test", "cd" * 32)}
+
+    def give(name, **_):
+        return known[name]
+
+    monkeypatch.setattr("sortograph.api.transfer.open_backbone", give)
+    monkeypatch.setattr("sortograph.api.autopilot.open_backbone", give)
+    monkeypatch.setattr("sortograph.api.autopilot.at_hand", lambda: list(known))
+    monkeypatch.setattr("sortograph.api.autopilot.is_exported", lambda *_: True)
+    return known
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    """A recipe file for a frozen backbone; `more` are further lines."""
+
+    def write(*more: str, names: str = '["colours.test"]'):
+        path = tmp_path / "frozen.toml"
+        path.write_text("\n".join(['[model]\nkind = "backbone"', "[backbone]", f"names = {names}", *more]))
+        return str(path)
+
+    return write
+
+
+def test_a_frozen_backbone_and_the_best_of_several_heads(stock, recipe, photos, tmp_path):
+    record = sortograph.train(photos, recipe=recipe(), out=tmp_path / "run")
+    assert record.status == "finished"
+    assert record.evaluation["test"].metrics["accuracy"].value == 1.0
+    assert {rung.name for rung in record.rungs} == {"logistic", "nearest-mean", "neighbours"}
+    assert record.rungs[0].score == max(rung.score for rung in record.rungs)
+    assert record.decisions[0].startswith("head: ")
+    assert record.environment["backbones"][0]["name"] == "colours.test"
+    # The run reads back as it was.
+    again = sortograph.api.reviewing.runs.read_run(record.folder)
+    assert (again.rungs, again.decisions) == (record.rungs, record.decisions)
+    manifest = sortograph.load(record.folder).manifest
+    assert manifest.weights_licence == "CC0-1.0"
+    assert all(name.startswith("head.") for name in load_file(record.folder / "weights.safetensors"))
+
+
+def test_what_the_bundle_answers_is_what_was_judged(stock, recipe, photos, tmp_path):
+    record = sortograph.train(photos, recipe=recipe(), out=tmp_path / "run")
+    model = sortograph.load(record.folder)
+    lines = (record.folder / "predictions.csv").read_text(encoding="utf-8").splitlines()
+    header = lines[0].split(",")
+    for line in lines[1:]:
+        row = dict(zip(header, line.split(","), strict=True))
+        answer = model.predict(photos / row["path"])
+        assert answer.label == row["predicted"]
+        assert answer.probability == pytest.approx(float(row["probability"]), abs=1e-4)
+
+
+def test_embeddings_are_made_once(stock, recipe, own_photos, paint, tmp_path):
+    said: list[object] = []
+
+    def embedded() -> int:
+        return sum(e.done for e in said if isinstance(e, Step) and "embed" in e.task and e.done == e.total)
+
+    sortograph.train(own_photos, recipe=recipe(), out=tmp_path / "one")
+    paint(own_photos, count=2, first=100)
+    sortograph.train(own_photos, recipe=recipe(), out=tmp_path / "two", progress=said.append)
+    assert embedded() <= 6, "only the six new photos"
+
+
+def test_a_warm_run_imports_none_of_what_makes_networks(stock, recipe, photos, tmp_path):
+    code = f"""
+import sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+import sortograph.api.transfer as transfer
+from test_transfer import colours
+transfer.open_backbone = lambda name, **_: colours(8)
+import sortograph
+sortograph.train({str(photos)!r}, recipe={recipe()!r}, out={str(tmp_path / "run")!r})
+print(sorted({{"torch", "timm", "torchvision", "accelerate"}} & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip().splitlines()[-1] == "[]"
+
+
+def test_joined_backbones(stock, recipe, photos, tmp_path):
+    names = '["colours.test", "fine.test"]'
+    record = sortograph.train(photos, recipe=recipe(names=names), out=tmp_path / "run")
+    assert [one["features"] for one in record.environment["backbones"]] == [12, 48]
+    assert sortograph.load(record.folder).predict(photos / "red" / "0.png").label == "red"
+
+
+def test_backbones_that_see_photos_differently_are_not_joined(stock, recipe, photos):
+    stock["fine.test"] = colours(4, "fine.test", "cd" * 32, mode="crop")
+    with pytest.raises(RecipeError, match="cannot be joined"):
+        sortograph.train(photos, recipe=recipe(names='["colours.test", "fine.test"]'))
+
+
+def test_mirrored_views_are_part_of_the_model(stock, recipe, photos, tmp_path):
+    record = sortograph.train(photos, recipe=recipe("mirror = true"), out=tmp_path / "run")
+    assert record.evaluation["test"].metrics["accuracy"].value == 1.0
+
+
+def test_embeddings_of_16_bits(stock, recipe, photos, tmp_path):
+    record = sortograph.train(photos, recipe=recipe('precision = "float16"'), out=tmp_path / "run")
+    assert record.evaluation["test"].metrics["accuracy"].value == 1.0
+
+
+def test_random_weights_are_not_scored(stock, recipe, photos, tmp_path):
+    stock["colours.test"] = colours(8, weights="random-1")
+    record = sortograph.train(photos, recipe=recipe(), out=tmp_path / "run")
+    assert record.status == "finished"
+    assert record.evaluation == {}
+    assert json.loads((tmp_path / "run" / "evaluation.json").read_text())["splits"] == {}
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert "accuracy</span>" not in page
+
+
+def test_a_head_of_dense_layers_with_views_and_early_stopping(stock, recipe, photos, tmp_path):
+    more = ("views = 2", '[head]\nkind = "mlp"\ndense = [8]\ndropout = 0.2', "[augment]\nzoom = 0.1")
+    train = (
+        '[train]\nepochs = 12\nbatch_size = 8\nlearning_rate = 0.01\nearly_stopping = 5\nschedule = "plateau"'
+    )
+    said: list[object] = []
+    record = sortograph.train(photos, recipe=recipe(*more, train), out=tmp_path / "run", progress=said.append)
+    assert 1 <= len(record.history) <= 12
+    assert record.best_epoch is not None
+    assert record.history[0].validation_loss is not None
+    assert any("validation is halved" in event.text for event in said if isinstance(event, Said))
+    assert (tmp_path / "run" / "plots" / "augmented.png").is_file()
+
+
+def test_the_same_seed_gives_the_same_model(stock, recipe, photos, tmp_path):
+    one, two = (
+        sortograph.train(photos, recipe=recipe(), out=tmp_path / name).bundle.read_bytes()
+        for name in ("one", "two")
+    )
+    assert one == two
+
+
+def test_auto_climbs_and_says_why(stock, photos, tmp_path):
+    said: list[object] = []
+    record = sortograph.train(photos, recipe="auto", budget=60, out=tmp_path / "run", progress=said.append)
+    told = [event.text for event in said if isinstance(event, Said)]
+    assert record.recipe["model"]["kind"] == "backbone"
+    assert record.recipe["backbone"]["names"] == ["colours.test"], (
+        "nothing is wrong, so nothing bigger is kept"
+    )
+    assert any("frozen: 100.0 %" in line for line in told)
+    assert any("nothing to gain" in line for line in record.decisions)
+    # What was decided can be done again.
+    stock_again = sortograph.train(
+        photos, recipe=str(tmp_path / "run" / "recipe.toml"), out=tmp_path / "again"
+    )
+    assert stock_again.bundle.read_bytes() == record.bundle.read_bytes()
+
+
+def test_auto_tells_what_more_time_would_bring(stock, photos, tmp_path, monkeypatch):
+    """Every photo is as bright as any other, so that a backbone which sees no colours has much to gain."""
+    stock["colours.test"] = colours(16, grey=True)
+    monkeypatch.setattr("sortograph.api.autopilot._EXPORT", 1000.0)
+    monkeypatch.setattr("sortograph.api.autopilot.is_exported", lambda name, *_: name == "colours.test")
+    record = sortograph.train(
+        photos, recipe="auto", overrides=["head.kind=logistic"], budget=500, out=tmp_path / "run"
+    )
+    assert record.evaluation["validation"].metrics["accuracy"].value < 0.9
+    (line,) = [line for line in record.decisions if line.startswith("with more time: ")]
+    assert "fine.test, about 100" in line
+
+
+def test_auto_takes_the_bigger_backbone_when_it_is_better(stock, photos, tmp_path):
+    stock["colours.test"] = colours(16, grey=True)
+    record = sortograph.train(
+        photos, recipe="auto", overrides=["head.kind=logistic"], budget=500, out=tmp_path / "run"
+    )
+    assert "fine.test" in record.recipe["backbone"]["names"]
+    assert record.evaluation["test"].metrics["accuracy"].value == 1.0
+    assert any(line.startswith("fine.test: ") and line.endswith("kept") for line in record.decisions)
+
+
+def test_auto_without_weights_teaches_a_network(photos, tmp_path, monkeypatch):
+    monkeypatch.setattr("sortograph.api.autopilot.at_hand", list)
+    record = sortograph.train(photos, recipe="auto", budget=20, pretrained=False, out=tmp_path / "run")
+    assert record.recipe["model"]["kind"] == "residual"
+    assert "no pretrained weights" in record.decisions[0]
+    assert record.history

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sortograph.training.heads import basis as module
+from sortograph.training.heads.basis import basis, standard
+
+
+@pytest.mark.parametrize("count", [8, 40])
+def test_components_are_uncorrelated_and_keep_every_length(make_clouds, count):
+    x, _ = make_clouds((count, count), inputs=24)
+    made = basis(x)
+    z = made.components(x)
+    assert z.shape[1] <= min(len(x), 24)
+    plain = made.standardised(x)
+    np.testing.assert_allclose(z @ z.T, plain @ plain.T, atol=1e-3)
+    squares = z.T @ z / len(z)
+    np.testing.assert_allclose(squares, np.diag(made.spread), atol=1e-4)
+    assert made.turn is not None
+    np.testing.assert_allclose(made.turn.T @ made.turn, np.eye(z.shape[1]), atol=1e-5)
+
+
+def test_standardised_numbers_have_mean_0_and_deviation_1(make_clouds):
+    x, _ = make_clouds()
+    plain = standard(x).standardised(x)
+    np.testing.assert_allclose(plain.mean(axis=0), 0, atol=1e-5)
+    np.testing.assert_allclose(plain.std(axis=0), 1, atol=1e-5)
+
+
+def test_numbers_that_never_change_have_no_say(make_clouds):
+    x, _ = make_clouds()
+    x[:, 3], x[:, 5] = 7.3, 0
+    made = basis(x)
+    assert made.scale[[3, 5]].tolist() == [0, 0]
+    assert np.isfinite(made.components(x)).all()
+
+
+@pytest.mark.parametrize("counts", [(4, 4), (30, 30)])
+@pytest.mark.parametrize("most", [3072, 2])
+def test_weights_of_components_are_weights_of_embeddings(make_clouds, monkeypatch, counts, most):
+    monkeypatch.setattr(module, "_MOST_DIRECTIONS", most)
+    x, _ = make_clouds(counts)
+    made = basis(x)
+    assert (made.turn is None) == (most == 2)
+    rng = np.random.default_rng(1)
+    weights = rng.normal(size=(len(made.spread), 3)).astype(np.float32)
+    bias = rng.normal(size=3).astype(np.float32)
+    unfolded, moved = made.unfolded(weights, bias)
+    assert unfolded.dtype == moved.dtype == np.float32
+    np.testing.assert_allclose(x @ unfolded.T + moved, made.components(x) @ weights + bias, atol=1e-3)
