@@ -239,12 +239,12 @@ def test_weights_that_were_added_under_the_aliases_name_are_what_it_means(export
     assert len(said) == 1
 
 
-def test_damaged_weights_are_told_when_they_are_asked_for(exports):
+def test_damaged_weights_are_told_when_they_are_asked_for(exports, offline):
     registry.add(known(), WEIGHTS)
     (registry.folder() / "resnet18.mine" / "backbone.json").write_text("{", "utf-8")
     with pytest.raises(WeightsError, match=r"'resnet18\.mine' cannot be used"):
         opened()
-    assert at_hand() == [] or set(at_hand()) <= set(ALIASES)
+    assert at_hand() == []
 
 
 @pytest.mark.usefixtures("added")
@@ -328,7 +328,6 @@ def test_a_warm_run_imports_nothing_heavy(tmp_path):
             {"mean": 0.5, "std": 0.5, "arguments": {"pad_type": "same"}},
         ),
         ("squeezenet1_1.zoo", "squeezenet1_1.tv_in1k-onnxzoo.pth", {}),
-        ("tf_efficientnet_lite0.mine", "tf_efficientnet_lite0.in1k-int8deq-nohead.pth", {}),
     ],
 )
 def test_real_weights(name, file, options):

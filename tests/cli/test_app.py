@@ -6,7 +6,8 @@ import typer
 from sortograph.cli import app
 
 VERBS = [
-    "index", "audit", "quarantine", "train", "evaluate", "report", "predict", "recipes", "demo", "doctor",
+    "index", "audit", "quarantine", "train", "evaluate", "report", "predict", "recipes", "backbones",
+    "weights", "cache", "demo", "doctor",
 ]  # fmt: skip
 EVERYWHERE = {"--json", "--quiet", "--verbose", "--debug"}
 
@@ -30,6 +31,8 @@ def test_the_verbs():
     assert {name for name in TREE if " " in name} == {
         *(f"quarantine {verb}" for verb in ("apply", "undo")),
         *(f"recipes {verb}" for verb in ("list", "show", "copy", "check")),
+        *(f"weights {verb}" for verb in ("add", "list")),
+        *(f"cache {verb}" for verb in ("info", "clear")),
     }
 
 
@@ -44,7 +47,7 @@ def test_every_command_explains_itself(call, command, option):
     said = call(*command.split(), option)
     assert said.code == 0
     assert said.err == ""
-    assert "--debug" in said.out or command in ("quarantine", "recipes")
+    assert "--debug" in said.out or command in ("quarantine", "recipes", "weights", "cache")
     assert f"sortograph {command}" in said.out
 
 

@@ -5,7 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import PredefinedSplit, cross_val_predict
 
+from sortograph.recipe import Head, Train
+from sortograph.training.heads import HeadTask, choose_head
+from sortograph.training.heads import logistic as module
 from sortograph.training.heads.logistic import logistic
 
 
@@ -40,12 +44,8 @@ def test_probabilities_are_those_of_scikit_learn(count, inputs, classes, penalty
     np.testing.assert_allclose(softmax(x @ weight.T + bias), expected, atol=1e-3)
 
 
-def test_the_best_head_of_the_ladder_is_the_one_that_scikit_learn_finds():
-    from sklearn.model_selection import PredefinedSplit, cross_val_predict
-
-    from sortograph.recipe import Head, Train
-    from sortograph.training.heads import HeadTask, choose_head
-
+def test_out_of_fold_answers_are_those_of_scikit_learn(monkeypatch):
+    monkeypatch.setattr(module, "_LOOSE", 1e-8)
     x, labels = embeddings(250, 30, 4)
     folds = np.arange(len(labels)) % 5
     head = Head(kind="logistic", penalties=(0.03,))
@@ -54,5 +54,4 @@ def test_the_best_head_of_the_ladder_is_the_one_that_scikit_learn_finds():
     standard = (x - x.mean(axis=0)) / x.std(axis=0)
     model = LogisticRegression(C=1 / (0.03 * 200), tol=1e-8, max_iter=5000)
     expected = cross_val_predict(model, standard, labels, cv=PredefinedSplit(folds), method="predict_proba")
-    np.testing.assert_allclose(softmax(chosen.logits), expected, atol=0.02)
-    assert (chosen.logits.argmax(axis=1) == expected.argmax(axis=1)).mean() > 0.98
+    np.testing.assert_allclose(softmax(chosen.logits), expected, atol=1e-3)

@@ -322,8 +322,8 @@ def _pace(maker: TransferMaker) -> float:
 
 def _percent(attempt: _Attempt) -> str:
     rung = attempt.chosen.rungs[0]
-    metric = rung.metric.replace("_", " ")
-    return f"{100 * attempt.score:.1f} % {metric} in {rung.folds}-fold cross-validation within train"
+    metric, error = rung.metric.replace("_", " "), 100 * (rung.error or 0.0)
+    return f"{100 * attempt.score:.1f} % ± {error:.1f} {metric} in {rung.folds}-fold cross-validation within train"
 
 
 def _reserve(job: Job) -> float:

@@ -109,5 +109,6 @@ def _setting(option: str) -> str:
     from sortograph.recipe import Recipe
 
     name = option.removeprefix("--").replace("-", "_")
-    sections = ((key, value) for key, value in Recipe().to_dict().items() if isinstance(value, dict))
+    sections = [(key, value) for key, value in Recipe().to_dict().items() if isinstance(value, dict)]
+    sections.sort(key=lambda section: section[0] != "train")  # meant where several have it
     return next((f"{section}.{name}" for section, values in sections if name in values), "")

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from sortograph.errors import RecipeError, nearest
 from sortograph.recipe.schema import Recipe
 
-DEFAULT = "cnn"
+DEFAULT = "auto"
 
 
 def load_recipe(name: str = DEFAULT, overrides: Sequence[str] = (), seed: int | None = None) -> Recipe:

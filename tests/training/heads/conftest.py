@@ -25,7 +25,7 @@ def clouds(
 
 def task_of(features: np.ndarray, labels: np.ndarray, head: Head | None = None, **changes: Any) -> HeadTask:
     values: dict[str, Any] = {
-        "classes": int(labels.max()) + 1,
+        "classes": int(labels.max(initial=0)) + 1,
         "folds": np.arange(len(labels)) % 5,
         "settings": head or Head(),
         "train": Train(),

@@ -80,10 +80,11 @@ def test_the_path_is_that_of_single_regressions(make_clouds, make_task):
 def test_folds_one_after_the_other_answer_as_all_at_once(make_clouds, make_task, monkeypatch):
     x, labels = make_clouds()
     task = make_task(x, labels, Head(penalties=(0.01, 0.1)))
+    monkeypatch.setattr(module, "_LOOSE", 1e-8)
     together = [softmax(tried.logits) for tried in tries(task, ("none",))]
     monkeypatch.setattr(module, "_TOGETHER", 1)
     apart = [softmax(tried.logits) for tried in tries(task, ("none",))]
-    np.testing.assert_allclose(apart, together, atol=0.01)
+    np.testing.assert_allclose(apart, together, atol=1e-3)
 
 
 def test_weighted_photos_are_as_good_as_repeated_ones(make_clouds):
@@ -155,7 +156,7 @@ def test_views_teach_and_only_the_photos_themselves_judge(make_clouds, make_task
 
 
 def test_balanced_teaching_finds_rare_classes_and_tells_natural_shares(make_clouds, make_task):
-    """Where classes overlap, the corrected probabilities have the mean of the shares, as unbalanced ones do."""
+    """The corrected probabilities have the mean of the natural shares, as unbalanced ones do."""
     x, labels = make_clouds((300, 30), inputs=4, apart=0.4)
     task = make_task(x, labels, Head(penalties=(1e-3,)))
     plain, weighed = list(tries(task, ("none", "class-weights", "sampling")))

@@ -19,7 +19,7 @@ from sortograph.training.heads.task import Floats, HeadTask, Rows, Taught, Tried
 
 NAME = "logistic"
 # Nats per photo that one more step may still promise.
-_LOOSE, _TIGHT = 1e-4, 1e-8
+_LOOSE, _TIGHT = 3e-5, 1e-8
 _MOST_STEPS, _LEAST_STEPS = 300, 10
 # Numbers that the logits of several folds may take together; beyond, one fold follows the other.
 _TOGETHER = 1 << 25
@@ -34,7 +34,10 @@ def tries(task: HeadTask, balances: Sequence[str]) -> Iterator[Tried]:
     task is late, but not before the first.
     """
     turned = basis(task.views)
-    for balance in dict.fromkeys("class-weights" if one == "sampling" else one for one in balances):
+    ways = dict.fromkeys("class-weights" if one == "sampling" else one for one in balances)
+    for number, balance in enumerate(ways):
+        if number and task.late():
+            return
         # In the mean over its draws, sampling is the same as weights: no need for both.
         told = balance if len(balances) > 1 or balance == "none" else balances[0]
         yield from _Path(task, turned, balance, told).tries()
