@@ -182,6 +182,15 @@ def test_where_the_cache_cannot_be_written_the_run_goes_on(exports, monkeypatch)
     assert "is not kept" in said[-1]
 
 
+@pytest.mark.usefixtures("added")
+def test_a_full_cache_keeps_nothing(exports, cache, monkeypatch):
+    monkeypatch.setattr(opening, "make_room", lambda folder, needed, keep: False)
+    found, said = opened()
+    assert found.graph == b"the graph of resnet18.mine (96, 96)"
+    assert "is not kept: the cache is full" in said[-1]
+    assert not list(cache.glob("backbones/*/*"))
+
+
 # Names
 
 
@@ -218,7 +227,8 @@ def test_an_alias_is_its_backbone_where_that_can_be_had(exports, monkeypatch):
     monkeypatch.setattr(hub, "cached", lambda hub_id: hub_id == f"timm/{ALIASES['fast']}")
     found, said = opened("fast")
     assert found.backbone.name == f"{ALIASES['fast']}.tag"
-    assert len(said) == 1
+    assert [line.split(";")[0] for line in said[:1]] == [f"looking up the backbone {ALIASES['fast']}"]
+    assert len(said) == 2
     assert opened("best", UNTAUGHT)[0].backbone.name == f"{ALIASES['best']}.tag"
 
 

@@ -116,12 +116,13 @@ def tune(tmp_path, network):
             for key, value in {**{key: {} for key in given}, **SETTINGS}.items()
         }
         recipe = make_recipe(data, "test")
-        index = more.pop("index", make_index())
+        index, kind = more.pop("index", make_index()), more.pop("kind", "logistic")
         job = Job(
             recipe, index, Photos(index.labels), tmp_path / folder, time.monotonic(), silent, tmp_path, **more
         )
         job.folder.mkdir(exist_ok=True)
         made, chosen = frozen(job, network[1], good)
+        chosen.kind = kind
         opened = SimpleNamespace(backbone=backbone, graph=b"")
         return job, made, finetuned(job, made, opened, chosen, checkpoint)
 
@@ -148,6 +149,7 @@ def frozen(job, embeddings, good) -> tuple[Made, SimpleNamespace]:
         graph=b"frozen",
         weights={},
         reference=lambda photos: pytest.fail("the frozen model's answers are known"),
+        pixels=job.pixels,
         known=known,
         about={"backbones": [{"name": "test_efficientnet"}]},
         licence="nobody's",
@@ -222,7 +224,7 @@ def test_as_many_right_and_a_lower_log_loss_is_better(tune, monkeypatch):
     monkeypatch.setattr("sortograph.api.finetuning._exported", exported)
     once = {"epochs": 1, "learning_rate": 1e-6, "blocks": 1, "batch_norm": "frozen"}
     tuned = tune({"finetune": once, "train": {"optimiser": "sgd"}}, good=True)[2]
-    assert "fine-tuning of the last 1 of " in tuned.decisions[-1]
+    assert "fine-tuning of the last of " in tuned.decisions[-1]
     assert ", log loss " in tuned.decisions[-1]
     assert tuned.decisions[-1].endswith(" kept")
     assert export.done == 1
@@ -258,6 +260,30 @@ def test_interrupted_and_resumed_it_ends_as_one_that_was_not(tune, monkeypatch):
     assert rest.best_epoch == whole.best_epoch
     assert rest.weights.keys() == whole.weights.keys()
     assert all(bool((rest.weights[name] == value).all()) for name, value in whole.weights.items())
+
+
+def test_neighbours_give_way_to_a_logistic_head(tune, monkeypatch):
+    """Its features are those of the training photos, and its settings the recipe's but for the kind."""
+    asked = []
+
+    class Maker:
+        def __init__(self, recipe, progress, opened):
+            self.keeper = SimpleNamespace(table=lambda index, rows: ("table", rows))
+            assert [one.backbone for one in opened] == [TAUGHT]
+
+        def choose(self, job, table):
+            asked.append((job.recipe.head.kind, job.recipe.head.folds, table))
+            state = {
+                "output.weight": np.zeros((3, WIDTH), np.float32),
+                "output.bias": np.zeros(3, np.float32),
+            }
+            return SimpleNamespace(kind="logistic", plan=linear_plan(WIDTH, 3), state=state)
+
+    monkeypatch.setattr("sortograph.api.transfer.TransferMaker", Maker)
+    job, _, tuned = tune({"head": {"folds": 3}}, good=True, deadline=time.monotonic(), kind="neighbours")
+    assert [(kind, count) for kind, count, _ in asked] == [("logistic", 3)]
+    assert np.array_equal(asked[0][2][1], job.index.rows("train"))
+    assert tuned.decisions[1] == "fine-tuning begins with a logistic head: neighbours cannot be taught"
 
 
 def test_without_time_the_frozen_model_stays(tune):

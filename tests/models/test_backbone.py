@@ -472,9 +472,9 @@ def test_a_server_that_answers_anything_is_reachable(monkeypatch):
     threading.Thread(target=server.handle_request, daemon=True).start()
     monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
     monkeypatch.setenv("no_proxy", "*")
-    assert hub.reachable()
+    assert hub.reachable(hub.address("timm/resnet50.a1_in1k"))
     server.server_close()
-    assert not hub.reachable()
+    assert not hub.reachable(hub.address())
     assert not hub.reachable("no address at all")
 
 

@@ -323,7 +323,8 @@ def _pace(maker: TransferMaker) -> float:
 def _percent(attempt: _Attempt) -> str:
     rung = attempt.chosen.rungs[0]
     metric, error = rung.metric.replace("_", " "), 100 * (rung.error or 0.0)
-    return f"{100 * attempt.score:.1f} % ± {error:.1f} {metric} in {rung.folds}-fold cross-validation within train"
+    figure = f"{100 * attempt.score:.1f} % ± {error:.1f} {metric}"
+    return f"{figure} in {rung.folds}-fold cross-validation within train"
 
 
 def _reserve(job: Job) -> float:

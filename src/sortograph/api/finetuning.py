@@ -153,10 +153,10 @@ def _task(job: Job, select: Rows) -> Task:
 
 def _what(network: FinetuneNetwork) -> str:
     count = network.stages
-    part = (
-        f"all {count} stages" if network.taught == count else f"the last {network.taught} of {count} stages"
-    )
-    return f"fine-tuning of {part}"
+    if network.taught == count:
+        return f"fine-tuning of all {count} stages"
+    last = "the last" if network.taught == 1 else f"the last {network.taught}"
+    return f"fine-tuning of {last} of {count} stages"
 
 
 def _with(made: Made, decision: str) -> Made:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sortograph.caches import cache_folder, touch
+from sortograph.caches import cache_folder, make_room, touch
 from sortograph.errors import StorageError
 from sortograph.files import make_folder, write_atomic, write_json
 from sortograph.models import hub, registry
@@ -46,7 +46,10 @@ def open_backbone(
     exported graph answers otherwise than the network, MissingExtra.
     """
     chosen = _chosen(name, settings.pretrained, progress)
-    backbone = _known(chosen, settings.pretrained, seed) or _resolved(chosen, settings.pretrained, seed)
+    backbone = _known(chosen, settings.pretrained, seed)
+    if backbone is None:
+        progress(Said(f"looking up the backbone {chosen}; weights that are not here yet are fetched"))
+        backbone = _resolved(chosen, settings.pretrained, seed)
     backbone = replace(backbone, preprocess=pixels.over(backbone.preprocess))
     folder = _folder(backbone)
     graph = _kept(folder)
@@ -62,7 +65,7 @@ def at_hand() -> list[str]:
     """Names of backbones that need no explanation: weights that were added, the smallest network first, then
     the aliases whose weights are in the hub's cache, or all of them where the hub answers."""
     mine = sorted(registry.added().values(), key=lambda one: (one.parameters, one.name))
-    online = not hub.offline() and hub.reachable()
+    online = not hub.offline() and hub.reachable(hub.address())
     aliases = [
         alias for alias, meant in ALIASES.items() if online or _known(meant, True, 0) or _cached(meant)
     ]
@@ -85,7 +88,7 @@ def _chosen(name: str, pretrained: bool, progress: Progress) -> str:
         return name
     if not pretrained or registry.is_added(meant) or _known(meant, True, 0) or _cached(meant):
         return meant
-    if not hub.offline() and hub.reachable():
+    if not hub.offline() and hub.reachable(hub.address()):
         return meant
     found = best_of(registry.added().values())
     if found is None:
@@ -184,6 +187,8 @@ def _kept(folder: Path) -> bytes | None:
 def _keep(folder: Path, backbone: Backbone, graph: bytes, progress: Progress) -> None:
     about = {"format_version": FORMAT_VERSION, "sha256": hashlib.sha256(graph).hexdigest()}
     try:
+        if not make_room(cache_folder(), len(graph), (folder,)):
+            raise StorageError("the cache is full", where=str(cache_folder()))
         make_folder(folder)
         write_atomic(folder / _GRAPH, graph)
         write_json(folder / _ABOUT, {**about, "backbone": backbone.to_json()})

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 Reals = NDArray[np.float32]
@@ -20,6 +21,7 @@ _LEVELS = ((4, 4), (2, 4))  # (pixels of a side averaged into one, steps) from c
 _STRETCH = 0.15  # by how much a side may shrink or grow
 _TINY = 1e-6
 _PAIRS = 128  # compared together
+_BLURS = (0.0, 0.4, 0.6, 0.8, 1.0, 1.25, 1.6)  # that are tried, in pixels of half the size
 # What two photos must have in common. Sheets of white paper are alike as a whole, whatever is written on
 # them: their detail tells. Where that is faint, as in tiny photos that were enlarged, it must agree the more.
 WHOLE, OVERLAP = 0.93, 0.7
@@ -57,11 +59,11 @@ def same_picture(
         part = slice(start, start + _PAIRS)
         others = pixels[second[part]]
         flipped = np.where(mirrored[part, None, None, None], others[:, :, ::-1], others)
-        answers[part] = _are_same(likeness(pixels[first[part]], flipped))
+        answers[part] = are_same(likeness(pixels[first[part]], flipped))
     return answers
 
 
-def _are_same(found: Likeness) -> NDArray[np.bool_]:
+def are_same(found: Likeness) -> NDArray[np.bool_]:
     needed = np.where(found.contrast < FAINT, FAINT_DETAIL, DETAIL)
     return np.asarray((found.whole >= WHOLE) & (found.overlap >= OVERLAP) & (found.detail >= needed))
 
@@ -69,12 +71,35 @@ def _are_same(found: Likeness) -> NDArray[np.bool_]:
 def likeness(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> Likeness:
     """Compare photos pair by pair: uint8 (n, 96, 96, 3) each, mirrored already where they are."""
     a, b = _luma(first), _luma(second)
+    return _compared(a, b, _place(a, b))
+
+
+def soft_likeness(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> tuple[Likeness, Reals]:
+    """As `likeness`, and the same of detail for photos of which one may be blurred, float32 (n,), −1–1.
+
+    The sharper photo is blurred until its detail agrees best with that of the other, at half the size, where
+    noise and re-encoding leave less behind.
+    """
+    a, b = _luma(first), _luma(second)
+    place = _place(a, b)
+    moved, inside = _moved(a, place)
+    a_small, b_small, within = (_averaged(each, 2) for each in (moved, b, inside))
+    inner = _inner(_reals(within == 1))
+    detail = [_detail(each) for each in (a_small, b_small)]
+    sharper = (_contrast(detail[0], inner) > _contrast(detail[1], inner))[:, None, None]
+    sharp, soft = np.where(sharper, a_small, b_small), np.where(sharper, detail[1], detail[0])
+    found = [_correlation(_detail(_blurred(sharp, width)), soft, inner) for width in _BLURS]
+    return _compared(a, b, place), _reals(np.max(found, axis=0))
+
+
+def _place(a: Reals, b: Reals) -> Reals:
+    """Where the second photos lie in the first ones: (top, height, left, width), float32 (n, 4)."""
     place = np.tile(np.array([0, 1, 0, 1], dtype=np.float32), (len(a), 1))
     for block, steps in _LEVELS:
         small_a, small_b = _averaged(a, block), _averaged(b, block)
         for _ in range(steps):
             place = _step(small_a, small_b, place)
-    return _compared(a, b, place)
+    return place
 
 
 def _luma(photos: NDArray[np.uint8]) -> Reals:
@@ -149,7 +174,7 @@ def _standard(luma: Reals, inside: Reals) -> Reals:
 
 def _compared(a: Reals, b: Reals, place: Reals) -> Likeness:
     moved, inside = _moved(a, place)
-    inner = inside[:, 1:-1, 1:-1] * inside[:, :-2, :-2] * inside[:, 2:, 2:]
+    inner = _inner(inside)
     fine_a, fine_b = _detail(moved), _detail(b)
     return Likeness(
         whole=_correlation(moved, b, inside),
@@ -157,6 +182,25 @@ def _compared(a: Reals, b: Reals, place: Reals) -> Likeness:
         overlap=inside.mean(axis=(1, 2)),
         contrast=np.minimum(_contrast(fine_a, inner), _contrast(fine_b, inner)),
     )
+
+
+def _inner(inside: Reals) -> Reals:
+    """Where pixels with neighbours on all sides are."""
+    return inside[:, 1:-1, 1:-1] * inside[:, :-2, :-2] * inside[:, 2:, 2:]
+
+
+def _blurred(luma: Reals, width: float) -> Reals:
+    """By a Gaussian of that standard deviation, in pixels; what lies outside is like the border."""
+    if not width:
+        return luma
+    reach = int(np.ceil(3 * width))
+    weights = np.exp(-0.5 * np.square(np.arange(-reach, reach + 1) / width))
+    weights /= weights.sum()
+    for axis in (1, 2):
+        padding = [(0, 0), (0, 0), (0, 0)]
+        padding[axis] = (reach, reach)
+        luma = sliding_window_view(np.pad(luma, padding, "edge"), 2 * reach + 1, axis) @ _reals(weights)
+    return luma
 
 
 def _correlation(a: Reals, b: Reals, inside: Reals) -> Reals:

@@ -190,7 +190,7 @@ def _index_rows(path: Path) -> list[list[str]]:
     except csv.Error as error:
         _damaged(path, str(error))
     if rows and tuple(rows[0]) == INDEX_COLUMNS[:-1]:  # from before near duplicates were looked for
-        rows = [INDEX_COLUMNS, *([*row, ""] for row in rows[1:])]
+        rows = [list(INDEX_COLUMNS), *([*row, ""] for row in rows[1:])]
     if not rows or tuple(rows[0]) != INDEX_COLUMNS:
         _damaged(path, "the first line is not the expected one")
     return [[unguard(cell) for cell in row] for row in rows[1:]]

@@ -9,7 +9,6 @@ Pillow raises a dozen kinds of exception on damaged files; they are caught here 
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import io
 import logging
 import re
@@ -18,7 +17,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -88,8 +86,16 @@ def contract() -> str:
     """Names everything that decides which pixels the same bytes give, for cache keys."""
     jpeg = features.version_feature("libjpeg_turbo") or features.version("jpg")
     colours = features.version_module("littlecms2") if features.check_module("littlecms2") else None
-    heif = f"-heif{version('pillow-heif')}" if importlib.util.find_spec("pillow_heif") else ""
-    return f"{DECODE_CONTRACT}-pillow{PIL.__version__}-jpeg{jpeg}-lcms{colours}{heif}"
+    return f"{DECODE_CONTRACT}-pillow{PIL.__version__}-jpeg{jpeg}-lcms{colours}{_heif()}"
+
+
+def _heif() -> str:
+    from importlib.metadata import PackageNotFoundError, version  # which a prediction does without
+
+    try:
+        return f"-heif{version('pillow-heif')}"
+    except PackageNotFoundError:
+        return ""
 
 
 def decode(data: bytes, at_least: tuple[int, int] | None = None) -> NDArray[np.uint8]:

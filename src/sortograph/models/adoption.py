@@ -67,7 +67,7 @@ def _fitting(
     networks: list[Architecture], claims: Claims, state: weights_file.State, file: Path
 ) -> tuple[Architecture, nn.Module]:
     """The first network that the arrays fit, with them in it. Raises WeightsError that says why none does."""
-    reasons = {}
+    reasons: dict[str, str] = {}
     for network in networks:
         claimed = replace(network, preprocess=_preprocess(network.preprocess, claims))
         try:

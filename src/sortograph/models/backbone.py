@@ -164,8 +164,9 @@ def _check_reachable(architecture: Architecture, offline: bool) -> None:
         raise _not_at_hand(architecture, "nobody offers them")
     if offline:
         raise _not_at_hand(architecture, f"{hub.OFFLINE} keeps this machine off the network")
-    if not hub.reachable("" if architecture.hub_id else architecture.address):
-        place = "the hub" if architecture.hub_id else architecture.address
+    address = hub.address(architecture.hub_id) if architecture.hub_id else architecture.address
+    if not hub.reachable(address):
+        place = "the hub" if architecture.hub_id else address
         raise _not_at_hand(architecture, f"{place} is out of reach")
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import http.client
+import logging
 import os
 import threading
 import urllib.error
@@ -15,7 +16,12 @@ import urllib.request
 OFFLINE = "SORTOGRAPH_OFFLINE"
 _SECONDS = 5
 _NO = ("", "0", "false", "no", "off")
-_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+_WEIGHTS = (
+    "model.safetensors",
+    "pytorch_model.bin",
+    "open_clip_model.safetensors",
+    "open_clip_pytorch_model.bin",
+)
 # Read by huggingface_hub when it is first imported. Whoever has set them otherwise keeps them.
 _QUIET = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
@@ -38,16 +44,21 @@ def prepare(offline: bool) -> None:
         os.environ.setdefault(name, value)
     from huggingface_hub import constants
 
+    # It tells about each attempt that fails; what comes of them is told by us.
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     # It looks the constant up at each request, and may have been imported long before us.
     constants.HF_HUB_OFFLINE = offline
 
 
-def reachable(address: str = "") -> bool:
-    """Whether a server answers within 5 seconds, whatever it answers; asked once for each process.
+def address(hub_id: str = "") -> str:
+    """Of weights on the hub, or of the hub itself (HF_ENDPOINT, https://huggingface.co)."""
+    endpoint = (os.environ.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/")
+    return f"{endpoint}/{hub_id}/resolve/main/{_WEIGHTS[0]}" if hub_id else endpoint
 
-    address: the hub by default (HF_ENDPOINT, https://huggingface.co)
-    """
-    return _answers(address or os.environ.get("HF_ENDPOINT") or "https://huggingface.co")
+
+def reachable(address: str) -> bool:
+    """Whether a server answers within 5 seconds, whatever it answers; asked once for each process."""
+    return _answers(address)
 
 
 @functools.cache

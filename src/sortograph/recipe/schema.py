@@ -376,15 +376,16 @@ class Recipe(_Section):
 
     def from_scratch(self) -> Recipe:
         """The same without pretrained weights: all of a backbone is taught, as [train] says."""
+        random = self.backbone.model_copy(update={"pretrained": False})
         if self.model.kind == "auto":
-            return self.model_copy(update={"backbone": self.backbone.model_copy(update={"pretrained": False})})
+            return self.model_copy(update={"backbone": random})
         if self.model.kind != "backbone":
             return self
         whole = {"epochs": self.finetune.epochs or self.train.epochs, "blocks": 0, "layer_decay": 1.0}
         taught = {**whole, "learning_rate": self.train.learning_rate, "batch_norm": "trained"}
         return self.model_copy(
             update={
-                "backbone": self.backbone.model_copy(update={"pretrained": False}),
+                "backbone": random,
                 "finetune": self.finetune.model_copy(update=taught),
             }
         )

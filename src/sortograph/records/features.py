@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True)
 class FeatureTable:
-    """features float32 (N, D) of the rows int64 (N,) of an index, ascending; `source` names what made them."""
+    """features float32 (N, D) of ascending rows int64 (N,) of an index; `source` names what made them."""
 
     features: NDArray[np.float32]
     rows: NDArray[np.int64]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sortograph.models.head import answer
-from sortograph.recipe import Head
+from sortograph.recipe import Head, Train
 from sortograph.training.heads import logistic as module
 from sortograph.training.heads.descent import Problem, descend
 from sortograph.training.heads.logistic import logistic, tries
@@ -77,13 +77,16 @@ def test_the_path_is_that_of_single_regressions(make_clouds, make_task):
         np.testing.assert_allclose(ours, softmax(x @ weight.T + bias), atol=2e-3)
 
 
-def test_folds_one_after_the_other_answer_as_all_at_once(make_clouds, make_task, monkeypatch):
+def test_folds_apart_answer_as_all_at_once_however_many_threads(make_clouds, make_task, monkeypatch):
     x, labels = make_clouds()
     task = make_task(x, labels, Head(penalties=(0.01, 0.1)))
     monkeypatch.setattr(module, "_LOOSE", 1e-8)
     together = [softmax(tried.logits) for tried in tries(task, ("none",))]
-    monkeypatch.setattr(module, "_TOGETHER", 1)
+    monkeypatch.setattr(module, "_SMALL", 0)
     apart = [softmax(tried.logits) for tried in tries(task, ("none",))]
+    one_after_the_other = replace(task, train=Train(threads=1))
+    for first, again in zip(apart, tries(one_after_the_other, ("none",)), strict=True):
+        np.testing.assert_array_equal(softmax(again.logits), first)
     np.testing.assert_allclose(apart, together, atol=1e-3)
 
 
@@ -184,3 +187,13 @@ def test_a_late_task_still_gets_one_usable_head(make_clouds, make_task):
     assert [tried.settings["penalty"] for tried in made] == [0.1]
     taught = made[0].refit()
     assert (answer(taught.plan, taught.state, x).argmax(axis=1) == labels).mean() > 0.9
+
+
+def test_folds_side_by_side_are_as_many_as_memory_allows(make_clouds, make_task, monkeypatch):
+    path = module._Path(
+        make_task(*make_clouds(), train=Train(threads=4)), module.basis(np.eye(2)), "none", "none"
+    )
+    assert path._workers(60) == 4
+    monkeypatch.setattr(module, "_TOGETHER", 360)
+    assert path._workers(60) == 2
+    assert path._workers(10**6) == 1

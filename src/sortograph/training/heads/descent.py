@@ -13,13 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sortograph.training.heads.alone import alone
 from sortograph.training.heads.task import Floats, Rows
 
 _MEMORY = 6  # pairs of steps and changes of the gradient
 _TRIALS = 10  # lengths of a step
 _TINY = 1e-30
-_SMALL = 1 << 27  # multiplications of one product, about a millisecond's
 # A step is long enough, and not too long, when the slope at its end is within these shares of that at its
 # start (the curvature condition; the loss is convex, so that it falls along the way).
 _LEFT, _BEYOND = 0.9, 0.5
@@ -58,8 +56,7 @@ def descend(problem: Problem, start: Floats, tolerance: float, late: Callable[[i
     Ends when no problem promises to lose more than `tolerance` nats per photo by its next step, or when
     `late(steps)` says so.
     """
-    with alone(len(problem.design) * start.size < _SMALL):
-        return _Descent(problem, start).run(tolerance, late)
+    return _Descent(problem, start).run(tolerance, late)
 
 
 class _Descent:

@@ -61,13 +61,30 @@ def _balances(task: HeadTask) -> tuple[str, ...]:
     return tuple(balances(task.settings, task.labels, task.classes))
 
 
+def _asked(task: HeadTask) -> set[str]:
+    """Kinds of heads that are tried."""
+    head = task.settings
+    if head.kind != "ladder":
+        return {head.kind}
+    few = len(task.labels) <= neighbours.MOST_PHOTOS
+    return {means.NAME, logistic.NAME, *([neighbours.NAME] if few else []), *(["mlp"] if head.dense else [])}
+
+
+def _number(task: HeadTask) -> int:
+    """How many heads are tried."""
+    head, ways = task.settings, len(_balances(task))
+    counts = {
+        means.NAME: 1,
+        logistic.NAME: len(set(head.penalties)) * min(ways, 2),  # weights and sampling are one to it
+        neighbours.NAME: len(set(head.neighbours)),
+        "mlp": max(1, len(set(head.learning_rates))) * max(1, len(set(head.weight_decays))) * ways,
+    }
+    return sum(counts[kind] for kind in _asked(task))
+
+
 def _all(task: HeadTask) -> Iterator[Tried]:
     """Heads in the order of what they cost; the first comes even when the task is late."""
-    asked: set[str] = {task.settings.kind}
-    if "ladder" in asked:
-        asked = {means.NAME, logistic.NAME}
-        asked |= {neighbours.NAME} if len(task.labels) <= neighbours.MOST_PHOTOS else set()
-        asked |= {"mlp"} if task.settings.dense else set()
+    asked = _asked(task)
     if means.NAME in asked:
         yield from means.tries(task)
     if logistic.NAME in asked:
@@ -91,7 +108,7 @@ def _mlp() -> ModuleType:
 
 def _best(task: HeadTask) -> tuple[Tried, tuple[Rung, ...]]:
     """Out-of-fold logits of one head at a time are in memory, besides those of the best."""
-    uneven = is_uneven(task.labels, task.classes)
+    uneven, number = is_uneven(task.labels, task.classes), _number(task)
     best: tuple[Score, Tried] | None = None
     rungs: list[tuple[Score, Rung]] = []
     for tried in _all(task):
@@ -99,7 +116,7 @@ def _best(task: HeadTask) -> tuple[Tried, tuple[Rung, ...]]:
         rungs.append((got, _rung(task, tried, got, uneven)))
         if best is None or got.rank < best[0].rank:
             best = got, tried
-        task.progress(Step("heads", len(rungs), len(rungs), "heads"))
+        task.progress(Step("heads", len(rungs), number, "heads"))
         if task.late():
             break
     assert best is not None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -12,6 +14,7 @@ from numpy.typing import NDArray
 
 from sortograph.models.head import linear_plan
 from sortograph.models.plan import OUTPUT
+from sortograph.training.heads.alone import alone
 from sortograph.training.heads.balance import photo_weights, prior
 from sortograph.training.heads.basis import Basis, basis
 from sortograph.training.heads.descent import Problem, descend
@@ -21,6 +24,8 @@ NAME = "logistic"
 # Nats per photo that one more step may still promise.
 _LOOSE, _TIGHT = 3e-5, 1e-8
 _MOST_STEPS, _LEAST_STEPS = 300, 10
+# Multiplications of one product: below, all folds are one problem; above, several threads share a product.
+_SMALL, _LARGE = 1 << 27, 1 << 29
 # Numbers that the logits of several folds may take together; beyond, one fold follows the other.
 _TOGETHER = 1 << 25
 _AHEAD = 0.5  # of the last change, from one penalty to the next, is where the next search starts
@@ -49,7 +54,8 @@ def logistic(features: Floats, labels: Rows, classes: int, penalty: float) -> tu
     weights = np.ones((len(labels), 1)) / max(1, len(labels))
     problem = _problem(turned, features, labels, weights, penalty)
     start = np.zeros((1, problem.design.shape[1], classes), dtype=np.float32)
-    found = descend(problem, start, _TIGHT, lambda steps: steps >= _MOST_STEPS)
+    with alone(len(problem.design) * start.size < _LARGE):
+        found = descend(problem, start, _TIGHT, lambda steps: steps >= _MOST_STEPS)
     return _unfolded(turned, found.theta[0])
 
 
@@ -107,19 +113,30 @@ class _Path:
     def _one(self, problem: Problem, penalty: float, start: Floats) -> tuple[Floats, Floats]:
         """Out-of-fold logits (N, C), and the weights of all folds."""
         task = self.task
+        every = list(range(task.parts))
+        small = len(problem.design) * start.size < _SMALL
+        groups = [every] if small else [[fold] for fold in every]
         logits = np.empty((len(task.labels), task.classes), dtype=np.float32)
         theta = np.empty_like(start)
-        together = max(1, _TOGETHER // (len(problem.labels) * task.classes))
-        for first in range(0, task.parts, together):
-            some = slice(first, first + together)
+
+        def solve(some: list[int]) -> None:
             part = replace(problem, weights=problem.weights[:, some], penalty=penalty)
             found = descend(part, start[some], _LOOSE, self._is_over)
             theta[some] = found.theta
-            for fold in range(task.parts)[some]:
+            for place, fold in enumerate(some):
                 own = task.folds == fold
                 shift = prior(task.labels[~own], self.balance, task.classes)
-                logits[own] = found.logits[: len(own)][own, fold - first] + shift
+                logits[own] = found.logits[: len(own)][own, place] + shift
+
+        # Threads of our own: they rest while they wait, and share all of the work, not the products alone.
+        with alone(True), ThreadPoolExecutor(self._workers(len(problem.labels))) as pool:
+            list(pool.map(solve, groups))
         return logits, theta
+
+    def _workers(self, photos: int) -> int:
+        task = self.task
+        most = max(1, _TOGETHER // max(1, photos * task.classes))
+        return min(task.train.threads or os.cpu_count() or 1, task.parts, most)
 
     def _refit(self, problem: Problem, penalty: float, theta: Floats) -> Taught:
         """All photos; from the mean of the folds, which is near."""
@@ -127,7 +144,9 @@ class _Path:
         some = task.per_view(photo_weights(task.labels, self.balance, task.classes))
         weights = (some / max(some.sum(), 1)).astype(np.float32)[:, None]
         whole = replace(problem, weights=weights, penalty=penalty)
-        found = descend(whole, theta.mean(axis=0, keepdims=True), _TIGHT, self._is_over)
+        start = theta.mean(axis=0, keepdims=True)
+        with alone(len(whole.design) * start.size < _LARGE):
+            found = descend(whole, start, _TIGHT, self._is_over)
         weight, bias = _unfolded(self.turned, found.theta[0])
         shift = prior(task.labels, self.balance, task.classes)
         state = {f"{OUTPUT}.weight": weight, f"{OUTPUT}.bias": (bias + shift).astype(np.float32)}
