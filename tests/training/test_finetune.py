@@ -17,11 +17,9 @@ from sortograph.errors import GateError, RecipeError
 from sortograph.models.head import answer, head_plan, linear_plan, neighbours_plan
 from sortograph.recipe import Head
 from sortograph.training import loop
-from sortograph.training.averages import WeightMean
 from sortograph.training.checkpoint import read_checkpoint
 from sortograph.training.finetune import FinetuneNetwork, finetune, grown, phase_train
 from sortograph.training.loop import Phase
-from sortograph.training.stochastic_depth import StochasticDepth, set_drop_path
 
 WIDTH, CLASSES = 6, 3
 
@@ -198,6 +196,7 @@ def test_no_graph_is_built_through_frozen_stages(make_run):
 def test_more_blocks_than_there_are_is_all(make_run):
     network = network_of(make_run({"finetune": {"blocks": 60}}))
     assert network.taught == 3
+    assert network.drops_paths
     assert all(weight.requires_grad for weight in network.parameters())
 
 
@@ -316,24 +315,6 @@ def test_the_running_mean_is_judged(tune):
     assert plain.history[0].validation_loss != mean.history[0].validation_loss
 
 
-def test_applied_means_are_taken_back(make_run):
-    network = network_of(make_run())
-    mean = WeightMean(network, 0.5)
-    before = {name: value.clone() for name, value in network.state_dict().items()}
-    with torch.no_grad():
-        for weight in network.parameters():
-            weight.add_(1)
-
-    def fail():
-        assert torch.equal(network.head.output.weight, before["head.output.weight"])
-        raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError), mean.applied():
-        fail()
-    torch.testing.assert_close(network.head.output.weight, before["head.output.weight"] + 1)
-    torch.testing.assert_close(mean.mean["head.output.weight"], before["head.output.weight"])
-
-
 def test_photos_grow_in_training_and_are_whole_in_validation(make_run, tune):
     tuned = tune({"finetune": {"first_size": 4}})
     sides = {(shape[0], shape[2]) for shape in tuned.network.backbone.seen}
@@ -373,21 +354,3 @@ def test_an_exploding_loss_names_the_rate_of_fine_tuning(tune, monkeypatch):
     with pytest.raises(GateError) as caught:
         tune()
     assert "finetune.learning_rate=0.001" in caught.value.fix
-
-
-def test_stochastic_depth_leaves_out_whole_photos_and_keeps_the_mean():
-    module = StochasticDepth(0.25)
-    x = torch.ones(4000, 2, 3, 3)
-    torch.manual_seed(0)
-    made = module(x)
-    values = made[:, 0, 0, 0]
-    assert torch.equal(made, values.view(-1, 1, 1, 1).expand_as(made))
-    assert values.unique().tolist() == [0.0, pytest.approx(4 / 3)]
-    assert float(values.mean()) == pytest.approx(1, abs=0.05)
-    assert torch.equal(module.eval()(x), x)
-
-
-def test_stochastic_depth_grows_from_block_to_block():
-    backbone = Backbone()
-    assert set_drop_path(backbone, 0.3) == 2
-    assert [block.drop_path.rate for block in backbone.blocks] == [0.0, 0.3]

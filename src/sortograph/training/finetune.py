@@ -99,7 +99,7 @@ class FinetuneNetwork(nn.Module):
         super().__init__()
         self.backbone, self.head, self.mirror = backbone, HeadNetwork(plan), mirror
         self.head.start(state)
-        set_drop_path(backbone, settings.drop_path)
+        self.drops_paths = bool(set_drop_path(backbone, settings.drop_path))
         self._decay = settings.layer_decay
         self._stages = _weights_by_stage(backbone)
         self.taught = min(settings.blocks or len(self._stages), len(self._stages))

@@ -77,6 +77,45 @@ def as_module(arrays: dict[str, np.ndarray], batch_norm: bool) -> nn.Module:
     return module
 
 
+def test_gradients_are_shortened_for_each_copy_as_torch_does():
+    plan = head_plan(Head(dense=(5,)), 4, 3)
+    stack = Stack(plan, 2, seed=3)
+    module = as_module(stack.copy_of(0), False)
+    x, labels = torch.ones(2, 4), torch.tensor([0, 1])
+    for model in (stack, module):
+        factors = (1.0, 100.0) if model is stack else (1.0,)
+        logits = model(x, every_photo(2, 2)) if model is stack else model(x)[None]
+        sum(
+            factor * F.cross_entropy(one, labels) for factor, one in zip(factors, logits, strict=True)
+        ).backward()
+    layers = [module[0], module[2]]
+    for layer, norm in zip(layers, stack.norms().values(), strict=True):
+        expected = math.sqrt(sum(float(weight.grad.square().sum()) for weight in layer.parameters()))
+        assert norm[0] == pytest.approx(expected, rel=1e-4)
+        assert norm[1] == pytest.approx(100 * expected, rel=1e-3)
+    stack.clip(0.1)
+    nn.utils.clip_grad_norm_(module.parameters(), 0.1)
+    torch.testing.assert_close(stack.arrays["dense1.weight"].grad[0].T, module[0].weight.grad)
+    torch.testing.assert_close(stack.arrays["dense1.weight"].grad[1].T, module[0].weight.grad)
+    before = stack.arrays["output.bias"].grad.clone()
+    stack.clip(5.0)
+    torch.testing.assert_close(stack.arrays["output.bias"].grad, before)
+
+
+def test_a_recipe_can_clip_gradients(make_clouds, make_task):
+    x, labels = make_clouds()
+    made = [
+        choose_head(
+            make_task(
+                x, labels, DENSE, train=SHORT.model_copy(update={"clip_norm": norm, "optimiser": "sgd"})
+            )
+        )
+        for norm in (0.0, 1e-4)
+    ]
+    moved = [np.abs(chosen.state["output.bias"]).max() for chosen in made]
+    assert moved[1] < 1e-3 < moved[0]
+
+
 def test_copies_start_alike_and_by_the_seed():
     plan = head_plan(DENSE, 12, 3)
     stack = Stack(plan, 3, seed=1)
@@ -221,6 +260,8 @@ def test_it_learns_and_the_history_says_so(make_clouds, make_task):
     assert chosen.history[-1].train_loss < 0.5 * chosen.history[0].train_loss
     assert chosen.history[-1].validation_loss is None
     assert chosen.best_epoch == 20
+    assert set(chosen.history[0].gradient_norms) == {"dense1", "bn1", "dense2", "bn2", "output"}
+    assert all(norm > 0 for norm in chosen.history[0].gradient_norms.values())
 
 
 def test_the_same_task_gives_the_same_bits_and_another_seed_others(make_clouds, make_task):

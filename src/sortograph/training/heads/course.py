@@ -26,6 +26,7 @@ from sortograph.training.losses import targets
 from sortograph.training.schedule import learning_rate
 
 _CHUNK = 4096  # photos answered at once
+NORM_EVERY = 8  # steps, as in the loop of networks
 Judge = Callable[[], tuple[float | None, float | None]]
 
 
@@ -65,6 +66,7 @@ class Course:
         self.balance = lanes[0].choice.balance
         self.counts = torch.from_numpy(np.stack([self._counts(lane.fold) for lane in lanes]))
         self.histories: list[list[EpochRow]] = [[] for _ in lanes]
+        self._norms: list[dict[str, NDArray[np.float64]]] = []
         self._trains = [
             task.train.model_copy(update={"learning_rate": lane.choice.learning_rate}) for lane in lanes
         ]
@@ -81,6 +83,7 @@ class Course:
     def epoch(self, number: int, judge: Judge = _no_judge) -> None:
         """One epoch, counted from 1; a row is added to each lane's history, with what `judge` says."""
         began = time.monotonic()
+        self._norms.clear()
         steps = list(self._batches(number))
         sums, seen = np.zeros((2, len(self.lanes))), np.zeros(len(self.lanes))
         for step, rows in enumerate(steps):
@@ -100,8 +103,14 @@ class Course:
                     learning_rate=self._rate(lane, number * len(steps) - 1, len(steps)),
                     seconds=time.monotonic() - began,
                     photos_per_second=float(seen[lane] / max(seconds, 1e-9)),
+                    gradient_norms=self._mean_norms(lane),
                 )
             )
+
+    def _mean_norms(self, lane: int) -> dict[str, float]:
+        return {
+            layer: float(np.mean([norms[layer][lane] for norms in self._norms])) for layer in self._norms[0]
+        }
 
     def _batches(self, epoch: int) -> Iterator[Rows]:
         """Rows of each step; one photo alone joins the step before."""
@@ -128,6 +137,10 @@ class Course:
         each = -(shares * F.log_softmax(logits, dim=2)).sum(dim=2)
         losses = (each * counts).sum(dim=1) / counts.sum(dim=1).clamp(min=1e-12)
         losses.sum().backward()  # type: ignore[no-untyped-call]
+        if step % NORM_EVERY == 0:
+            self._norms.append({layer: norm.double().numpy() for layer, norm in self.stack.norms().items()})
+        if train.clip_norm:
+            self.stack.clip(train.clip_norm)
         number = (epoch - 1) * steps + step
         self.optimiser.step([self._rate(lane, number, steps) for lane in range(len(self.lanes))], number)
         held = counts > 0

@@ -93,6 +93,26 @@ class Stack:
                 self.arrays[f"{layer.name}.{name}"].lerp_(now[:, 0], share[:, 0].expand_as(now[:, 0]))
         return mean, variance
 
+    def norms(self) -> dict[str, Tensor]:
+        """L2 norm of the gradient of each layer, (K,)."""
+        squares: dict[str, Tensor] = {}
+        for name in self.taught:
+            gradient = self.arrays[name].grad
+            assert gradient is not None
+            layer = name.rpartition(".")[0]
+            square = gradient.flatten(1).square().sum(dim=1)
+            squares[layer] = squares[layer] + square if layer in squares else square
+        return {layer: square.sqrt() for layer, square in squares.items()}
+
+    def clip(self, largest: float) -> None:
+        """Shorten the gradients of each copy to `largest`, all arrays together, as torch does."""
+        whole = torch.stack([norm.square() for norm in self.norms().values()]).sum(dim=0).sqrt()
+        factor = (largest / (whole + 1e-6)).clamp(max=1)
+        for name in self.taught:
+            gradient = self.arrays[name].grad
+            assert gradient is not None
+            gradient *= factor.view(-1, *(1 for _ in gradient.shape[1:]))
+
     def copy_of(self, number: int) -> dict[str, NDArray[Any]]:
         """The arrays of one copy, as `models.head` has them."""
         made = {name: value[number].detach().clone().numpy() for name, value in self.arrays.items()}
