@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from sortograph.api.opening import Opened
 from sortograph.bundle.golden import golden_photos
 from sortograph.bundle.store import seal, write_bundle
 from sortograph.records import BundleManifest, PreprocessSpec
+from toy_backbones import colours
 
 SIZE = (6, 5)
 WEIGHTS = np.array([[4.0, -2.0, 0.5], [-1.0, 3.0, 0.25], [0.5, 0.5, -3.0]], dtype=np.float32)
@@ -129,3 +131,18 @@ def sealed(small: Small) -> bytes:
 @pytest.fixture
 def model_file(small: Small, tmp_path: Path) -> Path:
     return small.write(tmp_path / "model.onnx")
+
+
+@pytest.fixture
+def stock(monkeypatch: pytest.MonkeyPatch) -> dict[str, Opened]:
+    """Toy backbones by name, in the place of those that are added or of the hub; any other name is one."""
+    known = {"colours.test": colours(8), "fine.test": colours(4, "fine.test", "cd" * 32)}
+
+    def give(name: str, **_: object) -> Opened:
+        return known.get(name) or known["colours.test"]
+
+    monkeypatch.setattr("sortograph.api.transfer.open_backbone", give)
+    monkeypatch.setattr("sortograph.api.autopilot.open_backbone", give)
+    monkeypatch.setattr("sortograph.api.autopilot.at_hand", lambda: list(known))
+    monkeypatch.setattr("sortograph.api.autopilot.is_exported", lambda *_: True)
+    return known

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFilter
 
 import sortograph
-from sortograph.errors import SortographError, StorageError, UsageError
-from sortograph.records import Said
+from sortograph.api import opening
+from sortograph.errors import MissingExtra, SortographError, StorageError, UsageError
+from sortograph.models import hub, registry
+from sortograph.records import Said, Step, silent
+from toy_backbones import colours
 
 
 @pytest.fixture
@@ -84,7 +90,7 @@ def test_a_model_that_has_seen_the_photos_is_told(run, photos):
 
 def test_the_quick_form_needs_no_model(run, dirty):
     found = sortograph.audit(dirty, model=run.folder, quick=True)
-    assert list(found.result.skipped) == ["label-errors"]
+    assert list(found.result.skipped) == ["likely-duplicates", "label-errors"]
 
 
 @pytest.mark.parametrize(("option", "name"), [("page", "audit.html"), ("fix", "plan.json")])
@@ -208,3 +214,165 @@ def test_a_run_that_followed_links_is_judged_through_them(photos, train, bare, t
     run = train(tmp_path / "linked", tmp_path / "run", "data.follow_links=true")
     told = sortograph.evaluate(run.folder, tmp_path / "linked")
     assert sum(result.n for result in told.evaluation.values()) == 30
+
+
+WEIGHTS = b"weights that nobody looks into"
+
+
+@pytest.fixture
+def adds(home, tmp_path, monkeypatch) -> Callable[..., None]:
+    """`adds(name, parameters)`: weights that were added, exported already; the network must not be asked."""
+    monkeypatch.setenv("SORTOGRAPH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("SORTOGRAPH_OFFLINE", raising=False)
+    monkeypatch.setattr(hub, "reachable", lambda *_: pytest.fail("the network was asked"))
+
+    def add(
+        name: str = "resnet18.mine", parameters: int = 11, *, exported: bool = True, block: int = 8
+    ) -> None:
+        made = colours(block, name, hashlib.sha256(WEIGHTS).hexdigest())
+        backbone = replace(made.backbone, parameters=parameters)
+        registry.add(backbone, WEIGHTS)
+        if exported:
+            opening._keep(opening._folder(backbone), backbone, made.graph, silent)
+
+    return add
+
+
+def told(said: list[object]) -> list[str]:
+    return [event.text for event in said if isinstance(event, Said)]
+
+
+def used(said: list[object]) -> list[str]:
+    return [text.split()[4] for text in told(said) if text.startswith("embeddings are made by")]
+
+
+def embedded(said: list[object]) -> int:
+    return max(
+        [event.done for event in said if isinstance(event, Step) and event.task == "embedding photos"],
+        default=0,
+    )
+
+
+def test_a_backbone_at_hand_is_used_unasked(adds, own_photos, paint):
+    adds()
+    paint(own_photos, count=10, first=100)
+    (own_photos / "red" / "105.png").rename(own_photos / "blue" / "105-red.png")
+    said: list[object] = []
+    found = sortograph.audit(own_photos, progress=said.append)
+    assert found.result.skipped == {}
+    assert {"blue/105-red.png"} in photos_of(found, "label-errors")
+    assert used(said) == ["resnet18.mine"]
+
+
+def test_without_a_backbone_the_reason_says_what_to_do(adds, photos):
+    found = sortograph.audit(photos)
+    assert found.result.skipped == {
+        "label-errors": "no backbone is at hand: sortograph weights add NAME FILE, or --model RUN"
+    }
+
+
+def test_the_largest_goes_first_among_those_that_are_exported(adds, photos):
+    said: list[object] = []
+    adds("resnet18.small", 10)
+    adds("resnet18.large", 99, exported=False)
+    sortograph.audit(photos, progress=said.append)
+    adds("resnet18.middle", 50, block=4)
+    sortograph.audit(photos, progress=said.append)
+    assert used(said) == ["resnet18.small", "resnet18.middle"]
+
+
+def test_what_the_recipe_names_goes_before_larger_ones(adds, photos):
+    said: list[object] = []
+    adds("resnet18.small", 10)
+    adds("resnet18.middle", 50, block=4)
+    overrides = ["model.kind=backbone", 'backbone.names=["resnet18.small"]']
+    sortograph.audit(photos, overrides=overrides, progress=said.append)
+    assert used(said) == ["resnet18.small"]
+
+
+def test_a_backbone_that_cannot_be_exported_is_a_reason(adds, photos, monkeypatch):
+    def refuse(backbone):
+        raise MissingExtra.of("train", "torch")
+
+    monkeypatch.setattr(opening, "_exported", refuse)
+    adds(exported=False)
+    reason = sortograph.audit(photos).result.skipped["label-errors"]
+    assert "torch" in reason
+    assert 'pip install "sortograph[train]"' in reason
+
+
+def test_the_quick_form_opens_no_backbone(adds, photos, monkeypatch):
+    adds()
+    monkeypatch.setattr("sortograph.api.embedding.open_backbone", lambda *_, **__: pytest.fail("opened"))
+    assert list(sortograph.audit(photos, quick=True).result.skipped) == ["likely-duplicates", "label-errors"]
+
+
+def test_embeddings_are_shared_with_training(adds, own_photos, paint, train, bare, tmp_path):
+    adds()
+    chosen = ["model.kind=backbone", 'backbone.names=["resnet18.mine"]']
+    first: list[object] = []
+    sortograph.audit(own_photos, progress=first.append)
+    assert embedded(first) == 30
+    after: list[object] = []
+    sortograph.train(own_photos, recipe="auto", overrides=chosen, out=tmp_path / "run", progress=after.append)
+    assert embedded(after) == 0
+    paint(own_photos, count=1, first=50)
+    sortograph.train(own_photos, recipe="auto", overrides=chosen, out=tmp_path / "more")
+    again: list[object] = []
+    sortograph.audit(own_photos, progress=again.append)
+    assert embedded(again) == 0
+
+
+def test_splits_are_the_same_with_and_without_a_backbone(adds, dirty):
+    pixels = Image.open(dirty / "red" / "scene.png").filter(ImageFilter.GaussianBlur(4))
+    pixels.save(dirty / "red" / "soft.jpg", quality=70)
+    without = sortograph.audit(dirty)
+    adds()
+    found = sortograph.audit(dirty)
+    assert found.result.skipped == {}
+    assert (found.index.splits, found.index.twins) == (without.index.splits, without.index.twins)
+    for result in (without, found):
+        assert [pair for pair in photos_of(result, "likely-duplicates") if "red/soft.jpg" in pair] or [
+            pair for pair in photos_of(result, "leakage") if "red/soft.jpg" in pair
+        ]
+
+
+def test_a_soft_copy_is_never_in_a_plan(dirty, tmp_path):
+    pixels = Image.open(dirty / "red" / "scene.png").filter(ImageFilter.GaussianBlur(4))
+    pixels.save(dirty / "red" / "soft.jpg", quality=70)
+    found = sortograph.audit(dirty, fix=tmp_path / "plan.json")
+    told_of = {path for finding in found.result.findings for path in finding.photos}
+    assert "red/soft.jpg" in told_of
+    assert "red/soft.jpg" not in (tmp_path / "plan.json").read_text(encoding="utf-8")
+
+
+def test_a_model_may_be_the_name_of_a_backbone(adds, photos):
+    adds("resnet18.small", 10)
+    adds("resnet18.middle", 50, block=4)
+    said: list[object] = []
+    found = sortograph.audit(photos, model="resnet18.small", progress=said.append)
+    assert found.result.skipped == {}
+    assert used(said) == []
+
+
+def test_an_unknown_name_is_refused_before_photos_are_read(adds, photos, monkeypatch):
+    def refuse(name, pretrained, seed):
+        raise UsageError(f"no backbone {name!r}", fix="sortograph backbones")
+
+    monkeypatch.setattr(opening, "_resolved", refuse)
+    said: list[object] = []
+    with pytest.raises(
+        UsageError, match=r"(?s)no backbone 'resnte'.*a run folder, a model.onnx, or the name"
+    ):
+        sortograph.audit(photos, model="resnte", progress=said.append)
+    assert not [event for event in said if isinstance(event, Step)]
+
+
+def test_embeddings_of_a_run_are_kept_too(run, photos, tmp_path, monkeypatch):
+    monkeypatch.setenv("SORTOGRAPH_CACHE", str(tmp_path / "cache"))
+    counts = []
+    for _ in range(2):
+        said: list[object] = []
+        sortograph.audit(photos, model=run.folder, progress=said.append)
+        counts.append(embedded(said))
+    assert counts == [30, 0]

@@ -286,6 +286,15 @@ def test_neighbours_give_way_to_a_logistic_head(tune, monkeypatch):
     assert tuned.decisions[1] == "fine-tuning begins with a logistic head: neighbours cannot be taught"
 
 
+def test_a_setting_that_can_do_nothing_is_told(tune, monkeypatch):
+    monkeypatch.setattr("sortograph.training.finetune.set_drop_path", lambda body, rate: 0)
+    tuned = tune({"finetune": {"drop_path": 0.1}}, deadline=time.monotonic())[2]
+    assert tuned.decisions[1] == (
+        "finetune.drop_path does nothing: test_efficientnet.taught has no blocks to leave out"
+    )
+    assert len(tune(deadline=time.monotonic(), folder="other")[2].decisions) == 2
+
+
 def test_without_time_the_frozen_model_stays(tune):
     _, made, tuned = tune(deadline=time.monotonic())
     assert tuned.graph is made.graph

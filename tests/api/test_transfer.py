@@ -6,70 +6,14 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
 from safetensors.numpy import load_file
 
 import sortograph
-from sortograph.api.opening import Opened
 from sortograph.errors import RecipeError
-from sortograph.records import Backbone, PreprocessSpec, Said, Step
-
-SIDE = 16
-
-
-def colours(
-    block: int, name: str = "colours.test", weights: str = "ab" * 32, *, grey: bool = False, **spec: Any
-) -> Opened:
-    """Embeds a photo as the mean colours of its squares of `block` pixels, or as how bright they are."""
-    width = (1 if grey else 3) * (SIDE // block) ** 2
-    mix = np.full((1, 3), 1 / 3, np.float32) if grey else np.eye(3, dtype=np.float32)
-    nodes = [
-        helper.make_node("Cast", ["photos"], ["real"], to=TensorProto.FLOAT),
-        helper.make_node("Transpose", ["real"], ["first"], perm=[0, 3, 1, 2]),
-        helper.make_node("AveragePool", ["first"], ["means"], kernel_shape=[block] * 2, strides=[block] * 2),
-        helper.make_node("Conv", ["means", "mix"], ["mixed"]),
-        helper.make_node("Flatten", ["mixed"], ["embedding"]),
-    ]
-    graph = helper.make_graph(
-        nodes,
-        name,
-        [helper.make_tensor_value_info("photos", TensorProto.UINT8, ["n", SIDE, SIDE, 3])],
-        [helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["n", width])],
-        [numpy_helper.from_array(mix[:, :, None, None], "mix")],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9)
-    onnx.checker.check_model(model)
-    backbone = Backbone(
-        name=name,
-        library="timm",
-        architecture=name,
-        preprocess=PreprocessSpec(size=(SIDE, SIDE), **spec),
-        weights=weights,
-        features=width,
-        parameters=0,
-        licence="CC0-1.0",
-    )
-    return Opened(backbone, model.SerializeToString())
-
-
-@pytest.fixture
-def stock(monkeypatch):
-    """Backbones by name, in the place of those that are added or of the hub."""
-    known = {"colours.test": colours(8), "fine.test": colours(4, "fine.test", "cd" * 32)}
-
-    def give(name, **_):
-        return known[name]
-
-    monkeypatch.setattr("sortograph.api.transfer.open_backbone", give)
-    monkeypatch.setattr("sortograph.api.autopilot.open_backbone", give)
-    monkeypatch.setattr("sortograph.api.autopilot.at_hand", lambda: list(known))
-    monkeypatch.setattr("sortograph.api.autopilot.is_exported", lambda *_: True)
-    return known
+from sortograph.records import Said, Step
+from toy_backbones import colours
 
 
 @pytest.fixture
@@ -127,9 +71,9 @@ def test_embeddings_are_made_once(stock, recipe, own_photos, paint, tmp_path):
 def test_a_warm_run_imports_none_of_what_makes_networks(stock, recipe, photos, tmp_path):
     code = f"""
 import sys
-sys.path.insert(0, {str(Path(__file__).parent)!r})
+sys.path.insert(0, {str(Path(__file__).parents[1])!r})
 import sortograph.api.transfer as transfer
-from test_transfer import colours
+from toy_backbones import colours
 transfer.open_backbone = lambda name, **_: colours(8)
 import sortograph
 sortograph.train({str(photos)!r}, recipe={recipe()!r}, out={str(tmp_path / "run")!r})

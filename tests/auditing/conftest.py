@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from sortograph.auditing import AuditView
+from sortograph.auditing.likely import Likely
 from sortograph.records import LOOK, DatasetIndex, FeatureTable
 from sortograph.records.looks import FORMATS
 
@@ -55,7 +56,21 @@ def clean_features(labels: Any) -> FeatureTable:
 @pytest.fixture
 def clean() -> AuditView:
     index = clean_index()
-    return AuditView(index, given=True, features=clean_features(index.labels))
+    likely = Likely(np.full(N, -1), np.zeros(N, dtype=np.bool_))
+    return AuditView(index, given=True, likely=likely, features=clean_features(index.labels))
+
+
+@pytest.fixture
+def likely() -> Callable[..., AuditView]:
+    """`likely(view, {3: 3, 7: 3}, sure=(3,))`: the view with these rows in groups of likely duplicates."""
+
+    def make(view: AuditView, groups: dict[int, int], sure: tuple[int, ...] = ()) -> AuditView:
+        numbers, is_sure = np.full(N, -1), np.zeros(N, dtype=np.bool_)
+        numbers[list(groups)] = list(groups.values())
+        is_sure[list(sure)] = True
+        return replace(view, likely=Likely(numbers, is_sure))
+
+    return make
 
 
 Change = Callable[..., AuditView]

@@ -6,15 +6,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from sortograph.auditing import CHECKS, AuditView, run_audit
+from sortograph.auditing.likely import Likely
 from sortograph.records import Rejected
 from sortograph.records.looks import CMYK, FORMATS
 
 # Rows of the clean index: cats are 0–59, dogs 60–119, 새 120–179; the rest modulo 5 gives the split, and
 # 0–2 is train, 3 validation, 4 test.
 CAT, DOG = range(60), range(60, 120)
+ROWS = np.arange(180)
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,11 @@ PLANTED: dict[str, tuple[Any, list[str], str]] = {
         {"twins": {5: "t", 6: "t"}, "sizes": {5: (100, 80), 6: (200, 160)}},
         ["cats/06.jpg", "cats/05.jpg"],
         "cats/06.jpg (200×160), cats/05.jpg (100×80)",
+    ),
+    "likely-duplicates": (
+        lambda view: replace(view, likely=Likely(np.where(np.isin(ROWS, (5, 6)), 5, -1), ROWS < 0)),
+        ["cats/06.jpg", "cats/05.jpg"],
+        "2 files probably show the same photo",
     ),
     "conflicting-labels": (
         {"sha256": {0: "a", 60: "a"}},
@@ -123,7 +131,8 @@ def test_a_plant_alarms_no_check_but_its_own(
     name: str, clean: AuditView, change: Callable[..., AuditView]
 ) -> None:
     # Files of another format also have another extension; wrong labels also change the sizes of classes.
-    result = run_audit(planted(clean, name, change), quick=name != "label-errors")
+    quick = name not in ("label-errors", "likely-duplicates")
+    result = run_audit(planted(clean, name, change), quick=quick)
     allowed = {name, "imbalance"} if name == "tiny-classes" else {name}
     assert {finding.check for finding in result.findings} <= allowed
 

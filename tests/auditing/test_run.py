@@ -14,11 +14,15 @@ from sortograph.records import Event, Step
 Change = Callable[..., AuditView]
 
 
-def test_the_quick_form_is_all_that_needs_no_features(clean: AuditView) -> None:
-    result = run_audit(replace(clean, features=None), quick=True)
-    assert set(result.skipped) == {"label-errors"}
-    assert "sortograph audit" in result.skipped["label-errors"]
-    assert len(result.ran) == len(CHECKS) - 1
+def test_the_quick_form_leaves_out_what_takes_long(clean: AuditView) -> None:
+    result = run_audit(clean, quick=True)
+    assert set(result.skipped) == {"label-errors", "likely-duplicates"}
+    assert all("sortograph audit PHOTOS" in reason for reason in result.skipped.values())
+    assert len(result.ran) == len(CHECKS) - 2
+
+
+def test_where_nobody_looked_for_likely_duplicates_the_rest_runs(clean: AuditView) -> None:
+    assert list(run_audit(replace(clean, likely=None)).skipped) == ["likely-duplicates"]
 
 
 def test_without_features_the_reason_is_the_one_given(clean: AuditView) -> None:
@@ -71,10 +75,10 @@ def test_the_gravest_come_first_then_order_of_checks_then_paths(clean: AuditView
 
 def test_progress_counts_the_checks(clean: AuditView) -> None:
     told: list[Event] = []
-    run_audit(clean, quick=True, progress=told.append)
+    result = run_audit(clean, quick=True, progress=told.append)
     steps = [event for event in told if isinstance(event, Step)]
-    assert [step.done for step in steps] == list(range(len(CHECKS) + 1))
-    assert {(step.total, step.unit) for step in steps} == {(len(CHECKS), "checks")}
+    assert [step.done for step in steps] == list(range(len(result.ran) + 1))
+    assert {(step.total, step.unit) for step in steps} == {(len(CHECKS) - 2, "checks")}
 
 
 def test_findings_do_not_hang_on_the_order_of_the_photos(clean: AuditView, change: Change) -> None:

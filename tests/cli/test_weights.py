@@ -147,7 +147,11 @@ def test_an_empty_list(call):
     said = call("weights", "list")
     assert (said.code, said.out) == (0, "")
     assert "sortograph weights add NAME FILE" in said.err
-    assert json.loads(call("weights", "list", "--json").out) == {"weights": [], "damaged": {}}
+    assert json.loads(call("weights", "list", "--json").out) == {
+        "weights": [],
+        "damaged": {},
+        "place": str(registry.folder()),
+    }
 
 
 def test_the_list_with_a_damaged_one(call):
@@ -157,7 +161,8 @@ def test_the_list_with_a_damaged_one(call):
     (place / "backbone.json").write_text("{}", "utf-8")
     said = call("weights", "list")
     assert said.code == 0
-    header, row = said.out.splitlines()
+    header, row, place = said.out.splitlines()
+    assert place == f"place  {registry.folder()}"
     assert header.split() == ["backbone", "network", "parameters", "licence", "origin"]
     assert row.split()[:4] == ["mobilenetv2_100.mine", "mobilenetv2_100", "2.2", "M"]
     assert "\\x1b[31m.pth" in row

@@ -17,6 +17,7 @@ from sortograph.recipe import DEFAULT, load_recipe, make_recipe, recipe_names, r
 
 NAMES = recipe_names()
 COMMANDS = {DEFAULT: "sortograph train PHOTOS", "digits": "sortograph demo"}
+NETWORKS = [name for name in NAMES if load_recipe(name).model.kind not in ("backbone", "auto")]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -72,7 +73,7 @@ def planned_shapes(name):
     return told if made.sigmoid or named else [*told[:-1], "classes"]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", NETWORKS)
 def test_its_shapes_are_those_of_the_network(name):
     if load_recipe(name).model.kind == "residual":
         assert told_shapes(name) is None, "a line of shapes would not show the shortcuts"
@@ -110,7 +111,7 @@ def shrunk(recipe):
     return ["pixels.size=16", f"model.filters={filters}", f"model.dense={dense}", "train.epochs=1"]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", NETWORKS)
 def test_it_trains_and_its_model_answers(name, photos, tmp_path, tmp_path_factory, monkeypatch):
     monkeypatch.setenv("SORTOGRAPH_CACHE", str(tmp_path_factory.getbasetemp() / "cache-of-recipes"))
     monkeypatch.setattr("sortograph.api.reviewing.draw_report", lambda *_: None)
@@ -122,6 +123,11 @@ def test_it_trains_and_its_model_answers(name, photos, tmp_path, tmp_path_factor
     assert math.isfinite(record.history[0].train_loss)
     assert set(record.evaluation) == {"train", "validation", "test"}
 
+    answers(record, classes, folder)
+
+
+def answers(record, classes, folder):
+    """The bundle is sound, and tells of a photo what it should."""
     model = sortograph.doctor(record.folder)["model"]
     assert (model["classes"], model["size"]) == (list(classes), [16, 16])
     assert model["largest_difference_of_a_logit"] < 1e-4
@@ -129,3 +135,23 @@ def test_it_trains_and_its_model_answers(name, photos, tmp_path, tmp_path_factor
     assert answer.error is None
     assert {label for label, _ in answer.top_k} == set(classes)
     assert sum(share for _, share in answer.top_k) == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in NETWORKS])
+def test_it_finds_a_head_on_a_backbone_and_its_model_answers(
+    name, photos, stock, tmp_path, tmp_path_factory, monkeypatch
+):
+    """With a toy in the place of its backbone."""
+    monkeypatch.setenv("SORTOGRAPH_CACHE", str(tmp_path_factory.getbasetemp() / "cache-of-recipes"))
+    monkeypatch.setattr("sortograph.api.reviewing.draw_report", lambda *_: None)
+    recipe = load_recipe(name)
+    classes = recipe.data.classes or ("cats", "dogs")
+    folder = photos(classes)
+    shrunk = ["pixels.size=16", "train.epochs=3"] if recipe.head.kind == "mlp" else ["pixels.size=16"]
+    record = sortograph.train(folder, recipe=name, overrides=shrunk, out=tmp_path / "run")
+    assert record.status == "finished"
+    assert set(record.evaluation) == {"train", "validation", "test"}
+    assert record.recipe["model"]["kind"] == "backbone"
+    answers(record, classes, folder)
+    again = load_recipe(str(record.folder / "recipe.toml"))
+    assert again.backbone.names == tuple(one["name"] for one in record.environment["backbones"])

@@ -262,7 +262,7 @@ def test_weights_that_were_added_come_first(weights_of):
     assert resolve("test_vit.mine", size=None, pretrained=True, offline=True, seed=0) == mine
     own = adopt("test_vit.r160_in1k", file, Claims())
     assert resolve("test_vit", size=None, pretrained=True, offline=True, seed=0) == own
-    assert own.licence == "apache-2.0"  # whoever names timm's own weights means them
+    assert own.licence == ""  # a name proves nothing
     assert mine.preprocess.mean == (0.5, 0.5, 0.5)
     assert mine.preprocess.size == (96, 96)
     random = resolve("test_vit.mine", size=None, pretrained=False, offline=True, seed=4)
@@ -486,6 +486,17 @@ def test_a_server_that_hangs_is_given_up(monkeypatch):
         assert not hub.reachable(f"http://127.0.0.1:{silent.getsockname()[1]}")
     monkeypatch.setattr(hub, "_responds", lambda address: threading.Event().wait(5))
     assert not hub.reachable("a name whose look-up takes minutes")
+
+
+@pytest.mark.usefixtures("asked", "home", "hub_cache")
+def test_a_hub_that_answers_but_hangs_over_files_is_given_up(monkeypatch):
+    monkeypatch.setattr(hub, "_SECONDS", 0.2)
+    monkeypatch.setenv("no_proxy", "*")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        monkeypatch.setitem(os.environ, "SORTOGRAPH_OFFLINE", "")
+        with pytest.raises(WeightsError, match="the hub is out of reach"):
+            resolve("test_resnet", size=None, pretrained=True, offline=False, seed=0)
 
 
 @pytest.mark.parametrize(

@@ -10,23 +10,22 @@ from pathlib import Path
 
 import numpy as np
 
-from sortograph.api.reading import Photos, read_photos, with_classes
+from sortograph.api.embedding import Source, named_source, source_at_hand
+from sortograph.api.reading import Photos, aligned, read_photos, with_classes
 from sortograph.api.telling import tell_notes
 from sortograph.api.writing import check_place, page_file
+from sortograph.auditing.likely import find_likely
 from sortograph.auditing.run import run_audit
 from sortograph.auditing.view import AuditView
-from sortograph.bundle.runtime import bundle_file, open_bundle
 from sortograph.errors import PhotoError, UsageError, counted
 from sortograph.files import make_folder
 from sortograph.images.archive import is_archive
 from sortograph.images.decode import decode
 from sortograph.images.inspect import read_photo
 from sortograph.recipe import DEFAULT, Recipe, load_recipe
-from sortograph.records import AuditResult, DatasetIndex, FeatureTable, Progress, Said, Step, silent
+from sortograph.records import AuditResult, DatasetIndex, Progress, Said, silent
 
 _THUMBNAIL = 160  # what is decoded at the least; jpeg_thumbnail decides how large it becomes
-_BATCH = 32
-_NO_FEATURES = "needs features of a model: sortograph audit PHOTOS --model RUN"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +61,15 @@ def audit(
     """Look for what would spoil a classifier: broken files, duplicates, leaks, wrong labels, shortcuts.
 
     recipe, overrides, classes: as `train` has them; they decide the splits
-    model: a run or a model.onnx whose embeddings are the features for finding wrong labels
-    quick: without what needs features
+    model: a run, a model.onnx or the name of a backbone, whose embeddings tell wrong labels and likely
+        duplicates; None for the best backbone that lies on this machine, if there is one
+    quick: without what needs embeddings, and without the search for likely duplicates
     page: an HTML file with the findings and thumbnails of their photos
     fix: a JSON file for the plan of what to move to quarantine (see `quarantine`)
 
     Nothing among the photos is changed. Raises DataError when the photos cannot be listed, UsageError for
-    a page or a plan among the photos, RecipeError, BundleError, StorageError.
+    a page or a plan among the photos and for unknown backbones, RecipeError, BundleError, WeightsError,
+    MissingExtra, StorageError.
     """
     source, settings = Path(photos), load_recipe(recipe, overrides)
     if classes is not None:
@@ -80,11 +81,13 @@ def audit(
             check_place(source, place, by=option)
     if plan_target is not None and source.is_file():  # a table: its photos lie in its folder
         check_place(source.parent, plan_target, by="--fix")
-    if model is not None:
-        open_bundle(bundle_file(Path(model)))  # a wrong one is refused before photos are read
-    read = read_photos(source, _searching(settings), progress, for_training=False)
+    network = Source(None) if quick else _source(model, settings, progress)  # refused before photos are read
+    keeper = network.keeper
+    read = read_photos(source, _searching(settings), progress, keeper=keeper, for_training=False)
     tell_notes(read.index, progress)
-    view = _view(read, None if model is None else Path(model), quick, progress)
+    if model is not None and not quick:
+        _warn_of_own_photos(read.index, Path(model), progress)
+    view = _quick_view(read) if quick else _view(read, network, progress)
     result = run_audit(view, quick=quick, progress=progress)
     if plan_target is not None and not _write_plan(read.index, result, plan_target, progress):
         plan_target = None
@@ -95,7 +98,7 @@ def audit(
 
 def quick_audit(read: Photos, progress: Progress) -> AuditResult:
     """What `train` looks at on its way: everything that needs no features."""
-    return run_audit(_view(read, None, True, progress), quick=True, progress=progress)
+    return run_audit(_quick_view(read), quick=True, progress=progress)
 
 
 def _searching(settings: Recipe) -> Recipe:
@@ -104,30 +107,23 @@ def _searching(settings: Recipe) -> Recipe:
     return settings.model_copy(update={"split": split})
 
 
-def _view(read: Photos, model: Path | None, quick: bool, progress: Progress) -> AuditView:
-    features = None if model is None or quick else _features(read.index, model, progress)
-    return AuditView(read.index, read.large, read.given, features, _NO_FEATURES)
+def _source(model: str | os.PathLike[str] | None, settings: Recipe, progress: Progress) -> Source:
+    if model is None:
+        return source_at_hand(settings, progress)
+    return named_source(Path(model), settings, progress)
 
 
-def _features(index: DatasetIndex, model: Path, progress: Progress) -> FeatureTable | None:
-    from sortograph.images.crew import shared_crew
+def _quick_view(read: Photos) -> AuditView:
+    return AuditView(read.index, read.large, read.given)
 
-    _warn_of_own_photos(index, model, progress)
-    bundle = open_bundle(bundle_file(model))
-    sizes = ((bundle.manifest.preprocess, 1.0),)
-    kept, waiting, made = [], [], []
-    for row, reading in enumerate(shared_crew().read(index.root, index.paths, sizes, look=False)):
-        if reading.pixels:
-            kept.append(row)
-            waiting.append(reading.pixels[0])
-        if waiting and (len(waiting) == _BATCH or row == len(index) - 1):
-            made.append(bundle.run(np.stack(waiting)).embedding)
-            waiting.clear()
-            progress(Step("features", row + 1, len(index)))
-    if not made:
-        return None
-    rows = np.array(kept, dtype=np.int64)
-    return FeatureTable(np.concatenate(made), rows, f"model.onnx {bundle.sha256[:12]}")
+
+def _view(read: Photos, network: Source, progress: Progress) -> AuditView:
+    index, features = read.index, None
+    if network.keeper is not None:
+        network.keeper.flush()
+        features = network.keeper.table(index, np.arange(len(index)))
+    likely = find_likely(index, features, lambda rows: aligned(index, rows), progress)
+    return AuditView(index, read.large, read.given, likely, features, network.why)
 
 
 def _warn_of_own_photos(index: DatasetIndex, model: Path, progress: Progress) -> None:

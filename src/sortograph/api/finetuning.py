@@ -68,6 +68,11 @@ def finetuned(job: Job, made: Made, opened: Opened, chosen: Chosen, checkpoint: 
 
     start, notes = _start(job, opened, chosen)
     network = _network(job, opened, start)
+    if job.recipe.finetune.drop_path and not network.drops_paths:
+        notes = (
+            *notes,
+            f"finetune.drop_path does nothing: {opened.backbone.name} has no blocks to leave out",
+        )
     fitted, about = finetune(_task(job, select), network, checkpoint)
     frozen = replace(made, history=fitted.history, best_epoch=None, decisions=(*made.decisions, *notes))
     if fitted.interrupted:

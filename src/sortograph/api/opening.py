@@ -111,7 +111,7 @@ def _resolved(name: str, pretrained: bool, seed: int) -> Backbone:
     from sortograph.models.backbone import resolve
 
     backbone = resolve(name, size=None, pretrained=pretrained, offline=hub.offline(), seed=seed)
-    if not registry.is_added(backbone.name):
+    if not (pretrained and registry.is_added(backbone.name)):
         _remember(name, backbone)
     return backbone
 

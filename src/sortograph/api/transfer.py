@@ -19,7 +19,7 @@ from sortograph.export.compose import compose
 from sortograph.features import FeatureKeeper, GraphEmbedder
 from sortograph.loading.pixels import PhotoPixels
 from sortograph.models.head import answer
-from sortograph.recipe import Recipe
+from sortograph.recipe import Pixels, Recipe
 from sortograph.records import DatasetIndex, FeatureTable, PreprocessSpec, Progress, Said
 from sortograph.training.heads import Chosen, HeadTask, choose_head
 from sortograph.training.heads.folds import folds
@@ -61,7 +61,12 @@ class TransferMaker:
         if settings.finetune.epochs:
             check_finetuning(settings, spec.size)
         names = tuple(one.backbone.name for one in self.opened)  # what an alias stands for today
-        self.settings = settings.model_copy(update={"backbone": choice.model_copy(update={"names": names})})
+        self.settings = settings.model_copy(
+            update={
+                "backbone": choice.model_copy(update={"names": names}),
+                "pixels": Pixels.of(spec),  # a recipe that is read again has no values that were not set
+            }
+        )
 
     def flush(self) -> None:
         self.keeper.flush()

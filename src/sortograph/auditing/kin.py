@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sortograph.records import SPLITS, DatasetIndex
 
 Rows = NDArray[np.int64]
+Mask = NDArray[np.bool_]
 
 
 def numbered(names: Iterable[str]) -> Rows:

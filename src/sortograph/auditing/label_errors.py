@@ -57,9 +57,9 @@ def suspected(view: AuditView) -> Suspects:
     """What confident learning takes for label errors, ranked by self-confidence: the probability of the label
     that the photo has, the lowest first.
 
-    Probabilities are out of fold; photos of one content, twins and groups are always in one fold. Classes
-    with fewer such families than folds cannot be judged and are left out. An empty answer where fewer than
-    two classes remain.
+    Probabilities are out of fold; photos of one content, twins, likely duplicates and groups are always in
+    one fold. Classes with fewer such families than folds cannot be judged and are left out. An empty answer
+    where fewer than two classes remain.
 
     Northcutt, Jiang and Chuang, "Confident learning", JAIR 70 (2021), 1373–1411: what both prune by class and
     prune by noise rate would remove (section 3.2). Raises MissingExtra.
@@ -94,6 +94,8 @@ def _judged(view: AuditView) -> tuple[kin.Rows, NDArray[np.float32], kin.Rows, k
     assert view.features is not None, "asked for only where there are features"
     index, table = view.index, view.features
     families = kin.families(index)
+    if view.likely is not None:
+        families = kin.joined(families, view.likely.groups)
     labels = index.labels[table.rows]
     kept = labels >= 0
     pairs = np.unique(np.stack([labels[kept], families[table.rows][kept]]), axis=1)

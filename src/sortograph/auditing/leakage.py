@@ -25,6 +25,7 @@ class _Tie:
     numbers: kin.Rows
     words: str
     exact: bool = False
+    likely: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,7 @@ def find(view: AuditView) -> Iterator[Finding]:
     ties = (
         _Tie(kin.contents(index), "also in {} (the same content)", exact=True),
         _Tie(kin.twins(index), "nearly the same as photos in {}"),
+        *_likely(view),
         _Tie(kin.numbered(index.groups), "of a group that is in {}, too"),
     )
     for first, second in combinations(range(len(SPLITS)), 2):
@@ -59,6 +61,11 @@ def find(view: AuditView) -> Iterator[Finding]:
             here = here[~np.isin(here, affected)]
 
 
+def _likely(view: AuditView) -> Iterator[_Tie]:
+    if view.likely is not None:
+        yield _Tie(view.likely.groups, "probably the same as photos in {}", likely=True)
+
+
 def _finding(view: AuditView, leak: _Leak) -> Finding:
     index, n = view.index, len(leak.affected)
     total = len(index.rows(leak.second))
@@ -66,7 +73,7 @@ def _finding(view: AuditView, leak: _Leak) -> Finding:
     return Finding(
         check="leakage",
         photos=paths,
-        severity=round(0.5 + 0.4 * min(1.0, n / total / _GRAVE), 3),
+        severity=round((0.3 if leak.tie.likely else 0.5) + 0.4 * min(1.0, n / total / _GRAVE), 3),
         message=f"{n} of {counted(total, f'{leak.second} photo')} ({percent(n / total)}) {are(n)} "
         f"{leak.tie.words.format(leak.first)}; scores on {leak.second} are too good: {some(paths)}",
         remedy=_remedy(view, leak),
@@ -75,6 +82,8 @@ def _finding(view: AuditView, leak: _Leak) -> Finding:
 
 
 def _remedy(view: AuditView, leak: _Leak) -> str:
+    if leak.tie.likely:
+        return "look at them: photos that are one need a common group (--group-from, or a column group)"
     if not view.given:
         return "have the splits cut anew: what belongs together then stays on one side"
     if leak.tie.exact:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from sortograph.auditing import kin
 from sortograph.auditing.nearest import centred, near_rows
-from sortograph.dataset.alike import OVERLAP, Likeness, are_same, soft_likeness
+from sortograph.dataset.alike import OVERLAP, are_same, likeness, soft_likeness
 from sortograph.dataset.neighbours import NEAREST, Pairs, near_pairs
 from sortograph.records import DatasetIndex, FeatureTable, Progress, Step, silent
 from sortograph.records.looks import UNIT, WAVES
@@ -120,20 +120,25 @@ def _judged(pairs: Pairs, cosines: _Cosines, read: Read, progress: Progress) -> 
     agreed = cosines.of(pairs) >= _AGREED
     for start in range(0, len(pairs), _BATCH):
         part = slice(start, start + _BATCH)
-        found, matched = _compared(pairs.where(np.arange(len(pairs))[part]), read)
+        first, second = _pixels(pairs.where(np.arange(len(pairs))[part]), read)
+        found = likeness(first, second)
         sure[part] = are_same(found)
-        close = (matched >= _MATCHED) | ((matched >= _AGREED_MATCHED) & agreed[part])
-        same[part] = sure[part] | (close & (found.whole >= _WHOLE) & (found.overlap >= OVERLAP))
+        perhaps = np.flatnonzero(~sure[part] & (found.whole >= _WHOLE) & (found.overlap >= OVERLAP))
+        if len(perhaps):
+            needed = np.where(agreed[part][perhaps], _AGREED_MATCHED, _MATCHED)
+            same[start + perhaps] = soft_likeness(first[perhaps], second[perhaps]) >= needed
         progress(Step("comparing soft copies", min(start + _BATCH, len(pairs)), len(pairs), "pairs"))
+    same |= sure
     return _Found(pairs.where(same), sure[same])
 
 
-def _compared(pairs: Pairs, read: Read) -> tuple[Likeness, Reals]:
+def _pixels(pairs: Pairs, read: Read) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Of the first and of the second photos, uint8 (n, 96, 96, 3) each, mirrored where they are."""
     needed, places = np.unique(np.concatenate([pairs.first, pairs.second]), return_inverse=True)
     pixels = read(needed)
     others = pixels[places[len(pairs) :]]
     flipped = np.where(pairs.mirrored[:, None, None, None], others[:, :, ::-1], others)
-    return soft_likeness(pixels[places[: len(pairs)]], flipped)
+    return pixels[places[: len(pairs)]], flipped
 
 
 def _grouped(index: DatasetIndex, tied: kin.Rows, found: _Found) -> Likely:

@@ -1,6 +1,6 @@
-"""Nearest neighbours among embeddings: all with all while there are few, else within cells of an inverted file.
+"""Nearest neighbours among embeddings: all with all while there are few, else within cells that are near.
 
-The inverted file is that of Sivic and Zisserman, "Video Google", ICCV 2003, 1470–1477, with cells found by
+Cells are an inverted file as that of Sivic and Zisserman, "Video Google", ICCV 2003, 1470–1477, found by
 k-means: each photo is compared with the photos of the cells whose centres are nearest to it.
 """
 
@@ -16,9 +16,14 @@ from sortograph.records import Progress, Step, silent
 Ints = NDArray[np.int64]
 Reals = NDArray[np.float32]
 
-FEW = 20_000  # photos that are all compared with each other
+FEW = 10_000  # photos that are all compared with each other
 _BLOCK = 512  # queries whose products are in memory at once
-_PROBES, _ROUNDS, _TAUGHT, _SEED = 6, 4, 24, 0  # cells looked into; steps of k-means, on so many photos a cell
+_PROBES, _ROUNDS, _TAUGHT, _SEED = (
+    6,
+    4,
+    24,
+    0,
+)  # cells looked into; steps of k-means, on so many photos a cell
 
 
 def centred(features: Reals) -> Reals:
@@ -95,7 +100,7 @@ def _centres(units: Reals) -> Reals:
         sums = np.add.reduceat(taught[order], starts, axis=0)
         lengths = np.sqrt(np.square(sums).sum(axis=1, keepdims=True))
         centres[held] = sums / np.maximum(lengths, 1e-9)
-    return centres
+    return np.asarray(centres, dtype=np.float32)
 
 
 def _cells(units: Reals, centres: Reals) -> Ints:

@@ -14,6 +14,7 @@ from sortograph.auditing import (
     imbalance,
     label_errors,
     leakage,
+    likely_duplicates,
     look_alikes,
     near_duplicates,
     odd_files,
@@ -33,6 +34,7 @@ CHECKS = (
     Check("odd-files", odd_files.find, needs="looks"),
     Check("exact-duplicates", exact_duplicates.find),
     Check("near-duplicates", near_duplicates.find, needs="twins"),
+    Check("likely-duplicates", likely_duplicates.find, needs="likely"),
     Check("conflicting-labels", conflicting_labels.find),
     Check("leakage", leakage.find),
     Check("look-alikes", look_alikes.find, needs="twins"),
@@ -58,7 +60,7 @@ def run_audit(
     """Run the checks on what is known of the photos; nothing is read again.
 
     only   names of CHECKS; None for all
-    quick  leave out the checks that need features
+    quick  leave out the checks that need features, and the search for likely duplicates
 
     Findings are sorted by severity, then in the order of CHECKS, then by path. Raises UsageError for
     names in `only` that no check has.
@@ -66,19 +68,16 @@ def run_audit(
     _check_names(only)
     findings: list[Finding] = []
     ran: list[str] = []
-    skipped: dict[str, str] = {}
-    for number, check in enumerate(CHECKS):
-        progress(Step("audit", number, len(CHECKS), unit="checks"))
-        reason = _why_not(check, view, only, quick)
+    skipped = {check.name: reason for check in CHECKS if (reason := _why_not(check, view, only, quick))}
+    wanted = [check for check in CHECKS if check.name not in skipped]
+    for number, check in enumerate(wanted):
+        progress(Step("audit", number, len(wanted), unit="checks"))
         try:
-            findings += [] if reason else check.find(view)
-        except MissingExtra as missing:
-            reason = f"{missing.what}; {missing.fix}"
-        if reason:
-            skipped[check.name] = reason
-        else:
+            findings += check.find(view)
             ran.append(check.name)
-    progress(Step("audit", len(CHECKS), len(CHECKS), unit="checks"))
+        except MissingExtra as missing:
+            skipped[check.name] = f"{missing.what}; {missing.fix}"
+    progress(Step("audit", len(ran), len(ran), unit="checks"))
     return AuditResult(tuple(_sorted(findings)), tuple(ran), skipped)
 
 
@@ -94,9 +93,11 @@ def _why_not(check: Check, view: AuditView, only: Collection[str] | None, quick:
     everything = "`sortograph audit PHOTOS` runs it"
     if only is not None and check.name not in only:
         return f"not among the checks asked for; {everything}"
-    if check.needs == "features":
+    if check.needs in ("features", "likely"):
         if quick:
-            return "left out of the quick form; `sortograph audit PHOTOS --model RUN` runs it"
+            return f"left out of the quick form; {everything}"
+        if check.needs == "likely":
+            return "" if view.likely is not None else f"nobody looked for them; {everything}"
         if view.features is None:
             return view.why_no_features or f"no features of the photos; {everything}"
     known = {"looks": len(view.index.looks), "twins": len(view.index.twins)}

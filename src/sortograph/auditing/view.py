@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from sortograph.records import DatasetIndex, FeatureTable, Finding
+
+if TYPE_CHECKING:
+    from sortograph.auditing.likely import Likely
 
 
 class LookAlikes(Protocol):
@@ -26,6 +29,7 @@ class AuditView:
 
     large            groups of look-alikes that were too large to be taken for twins
     given            whether the splits are the user's own
+    likely           what probably shows the same, beyond twins; None where nobody looked
     features         embeddings of labelled rows, any number of them; None where no backbone was at hand
     why_no_features  then the reason, with the command that would change it
     """
@@ -33,13 +37,15 @@ class AuditView:
     index: DatasetIndex
     large: tuple[LookAlikes, ...] = ()
     given: bool = False
+    likely: Likely | None = None
     features: FeatureTable | None = None
     why_no_features: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One check: its name, what finds, and what it needs of the view: "", "looks", "twins" or "features".
+    """One check: its name, what finds, and what it needs of the view: "", "looks", "twins", "likely" or
+    "features".
 
     `find` raises MissingExtra where an optional package is not installed.
     """

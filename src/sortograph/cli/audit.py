@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _NAMED = 3
 _GRAVE, _LOOK = 0.7, 0.4
 _NOT_WRITTEN = "no page is written: this folder is among the photos (--page FILE.html writes elsewhere)"
-Model = Annotated[Path | None, typer.Option("--model", metavar="RUN|FILE", help=words.AUDIT_MODEL)]
+Model = Annotated[Path | None, typer.Option("--model", metavar="RUN|FILE|BACKBONE", help=words.AUDIT_MODEL)]
 Page = Annotated[Path | None, typer.Option("--page", metavar="FILE.html", help=words.AUDIT_PAGE)]
 NoPage = Annotated[bool, typer.Option("--no-page", help="Write no page.")]
 Fix = Annotated[Path | None, typer.Option("--fix", metavar="PLAN.json", help=words.AUDIT_FIX)]

@@ -87,13 +87,15 @@ def add(
 def list_(json: options.Json = False, _debug: options.Debug = False) -> int:
     """Print the weights that were added, and what is known of each."""
     from sortograph import api
+    from sortograph.models import registry
 
     entries = api.weights()
     sound = {name: one for name, one in entries.items() if not isinstance(one, WeightsError)}
     damaged = {name: one for name, one in entries.items() if isinstance(one, WeightsError)}
     if json:
         reasons = {name: error.what for name, error in damaged.items()}
-        streams.out_json({"weights": [one.to_json() for one in sound.values()], "damaged": reasons})
+        known = [one.to_json() for one in sound.values()]
+        streams.out_json({"weights": known, "damaged": reasons, "place": str(registry.folder())})
         return 0
     rows = [
         (name, one.architecture, millions(one.parameters), one.licence or "not stated", one.origin)
@@ -102,6 +104,7 @@ def list_(json: options.Json = False, _debug: options.Debug = False) -> int:
     if rows:
         header = ("backbone", "network", "parameters", "licence", "origin")
         tables.show(tables.Table(header, "llrll", tuple(rows)))
+        tables.facts([("place", str(registry.folder()))])
     for error in damaged.values():
         streams.note(streams.safe(f"warning: {error}", keep="\n"))
     if not entries:
@@ -163,4 +166,4 @@ def _told(values: tuple[float, ...]) -> str:
 
 
 def _recipe(name: str) -> str:
-    return f'backbone.names=["{name}"]'
+    return f'auto.backbones=["{name}"]'

@@ -74,22 +74,21 @@ def likeness(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> Likeness:
     return _compared(a, b, _place(a, b))
 
 
-def soft_likeness(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> tuple[Likeness, Reals]:
-    """As `likeness`, and the same of detail for photos of which one may be blurred, float32 (n,), −1–1.
+def soft_likeness(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> Reals:
+    """As `likeness`, the correlation of detail where one of two photos may be blurred, float32 (n,), −1–1.
 
     The sharper photo is blurred until its detail agrees best with that of the other, at half the size, where
     noise and re-encoding leave less behind.
     """
     a, b = _luma(first), _luma(second)
-    place = _place(a, b)
-    moved, inside = _moved(a, place)
+    moved, inside = _moved(a, _place(a, b))
     a_small, b_small, within = (_averaged(each, 2) for each in (moved, b, inside))
     inner = _inner(_reals(within == 1))
     detail = [_detail(each) for each in (a_small, b_small)]
     sharper = (_contrast(detail[0], inner) > _contrast(detail[1], inner))[:, None, None]
     sharp, soft = np.where(sharper, a_small, b_small), np.where(sharper, detail[1], detail[0])
     found = [_correlation(_detail(_blurred(sharp, width)), soft, inner) for width in _BLURS]
-    return _compared(a, b, place), _reals(np.max(found, axis=0))
+    return _reals(np.max(found, axis=0))
 
 
 def _place(a: Reals, b: Reals) -> Reals:

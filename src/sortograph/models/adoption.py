@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
@@ -52,13 +53,9 @@ def adopt(name: str, file: Path, claims: Claims) -> Backbone:
     architecture, body = _fitting(networks, claims, state, file)
     weights = weights_file.serialized(body)
     known = describe(architecture, body, hashlib.sha256(weights).hexdigest(), dict(claims.arguments))
-    its_own = name == architecture.full
-    backbone = replace(
-        known,
-        name=name,
-        licence=claims.licence or (known.licence if its_own else ""),
-        origin=claims.origin or (known.origin if its_own else "") or f"the file {file.name}",
-    )
+    # What a file is called proves neither where it came from nor on which terms.
+    origin = claims.origin or f"the file {file.name}"
+    backbone = replace(known, name=name, licence=claims.licence, origin=origin)
     registry.add(backbone, weights)
     return backbone
 
@@ -103,7 +100,7 @@ def _compared(
     return body, wrong
 
 
-def _joined(reasons: Mapping[str, str]) -> str:
+def _joined(reasons: Mapping[Any, str]) -> str:
     """What is wrong, by library where they differ.
 
     >>> _joined({"timm": "1 missing: a", "torchvision": "1 missing: b"})

@@ -120,6 +120,12 @@ class Pixels(_Section):
             crop_share=self.crop_share,
         )
 
+    @classmethod
+    def of(cls, spec: PreprocessSpec) -> Pixels:
+        """The section that says what a spec does."""
+        given = {"mode": "resize"}
+        return cls(**{given.get(name, name): value for name, value in spec.to_json().items()})
+
     def over(self, spec: PreprocessSpec) -> PreprocessSpec:
         """The preprocess of a backbone, with what this section sets about size and resizing."""
         changes: dict[str, Any] = {
