@@ -16,7 +16,9 @@ from PIL import Image, ImageFilter
 
 import sortograph
 from sortograph.api import opening
+from sortograph.api.embedding import BundleEmbedder
 from sortograph.errors import MissingExtra, SortographError, StorageError, UsageError
+from sortograph.features import GraphEmbedder
 from sortograph.models import hub, registry
 from sortograph.records import Said, Step, silent
 from toy_backbones import colours
@@ -246,11 +248,26 @@ def used(said: list[object]) -> list[str]:
     return [text.split()[4] for text in told(said) if text.startswith("embeddings are made by")]
 
 
-def embedded(said: list[object]) -> int:
-    return max(
-        [event.done for event in said if isinstance(event, Step) and event.task == "embedding photos"],
-        default=0,
-    )
+@pytest.fixture
+def embedded(monkeypatch) -> Callable[[], int]:
+    """`embedded()`: how many photos were embedded since it was last asked."""
+    counts: list[int] = []
+
+    def counting(kind: type, name: str) -> None:
+        whole = getattr(kind, name)
+        monkeypatch.setattr(
+            kind, name, lambda self, photos: counts.append(len(photos)) or whole(self, photos)
+        )
+
+    counting(GraphEmbedder, "_embed")
+    counting(BundleEmbedder, "embed")
+
+    def since() -> int:
+        count = sum(counts)
+        counts.clear()
+        return count
+
+    return since
 
 
 def test_a_backbone_at_hand_is_used_unasked(adds, own_photos, paint):
@@ -307,24 +324,26 @@ def test_the_quick_form_opens_no_backbone(adds, photos, monkeypatch):
     assert list(sortograph.audit(photos, quick=True).result.skipped) == ["likely-duplicates", "label-errors"]
 
 
-def test_embeddings_are_shared_with_training(adds, own_photos, paint, train, bare, tmp_path):
+def test_embeddings_are_shared_with_training(adds, own_photos, paint, train, bare, embedded, tmp_path):
     adds()
     chosen = ["model.kind=backbone", 'backbone.names=["resnet18.mine"]']
-    first: list[object] = []
-    sortograph.audit(own_photos, progress=first.append)
-    assert embedded(first) == 30
-    after: list[object] = []
-    sortograph.train(own_photos, recipe="auto", overrides=chosen, out=tmp_path / "run", progress=after.append)
-    assert embedded(after) == 0
+
+    def train_on(photos: Path, out: str) -> None:
+        sortograph.train(photos, recipe="auto", overrides=chosen, out=tmp_path / out)
+
+    sortograph.audit(own_photos)
+    assert embedded() == 30
+    train_on(own_photos, "after-an-audit")
+    assert embedded() == 0
     paint(own_photos, count=1, first=50)
-    sortograph.train(own_photos, recipe="auto", overrides=chosen, out=tmp_path / "more")
-    again: list[object] = []
-    sortograph.audit(own_photos, progress=again.append)
-    assert embedded(again) == 0
+    train_on(own_photos, "before-an-audit")
+    assert embedded() == 3
+    assert sortograph.audit(own_photos).result.skipped == {}
+    assert embedded() == 0
 
 
 def test_splits_are_the_same_with_and_without_a_backbone(adds, dirty):
-    pixels = Image.open(dirty / "red" / "scene.png").filter(ImageFilter.GaussianBlur(4))
+    pixels = Image.open(dirty / "red" / "scene.png").filter(ImageFilter.GaussianBlur(2.5))
     pixels.save(dirty / "red" / "soft.jpg", quality=70)
     without = sortograph.audit(dirty)
     adds()
@@ -338,7 +357,7 @@ def test_splits_are_the_same_with_and_without_a_backbone(adds, dirty):
 
 
 def test_a_soft_copy_is_never_in_a_plan(dirty, tmp_path):
-    pixels = Image.open(dirty / "red" / "scene.png").filter(ImageFilter.GaussianBlur(4))
+    pixels = Image.open(dirty / "red" / "scene.png").filter(ImageFilter.GaussianBlur(2.5))
     pixels.save(dirty / "red" / "soft.jpg", quality=70)
     found = sortograph.audit(dirty, fix=tmp_path / "plan.json")
     told_of = {path for finding in found.result.findings for path in finding.photos}
@@ -368,11 +387,9 @@ def test_an_unknown_name_is_refused_before_photos_are_read(adds, photos, monkeyp
     assert not [event for event in said if isinstance(event, Step)]
 
 
-def test_embeddings_of_a_run_are_kept_too(run, photos, tmp_path, monkeypatch):
+def test_embeddings_of_a_run_are_kept_too(run, photos, tmp_path, embedded, monkeypatch):
     monkeypatch.setenv("SORTOGRAPH_CACHE", str(tmp_path / "cache"))
-    counts = []
-    for _ in range(2):
-        said: list[object] = []
-        sortograph.audit(photos, model=run.folder, progress=said.append)
-        counts.append(embedded(said))
-    assert counts == [30, 0]
+    sortograph.audit(photos, model=run.folder)
+    assert embedded() == 30 + 1  # one tells how long an embedding is
+    sortograph.audit(photos, model=run.folder)
+    assert embedded() == 1
