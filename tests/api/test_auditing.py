@@ -6,6 +6,8 @@ import hashlib
 import json
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -393,3 +395,15 @@ def test_embeddings_of_a_run_are_kept_too(run, photos, tmp_path, embedded, monke
     assert embedded() == 30 + 1  # one tells how long an embedding is
     sortograph.audit(photos, model=run.folder)
     assert embedded() == 1
+
+
+def test_with_an_exported_backbone_nothing_heavy_is_imported(adds, photos):
+    adds()
+    code = f"""
+import sys, sortograph
+found = sortograph.audit({str(photos)!r})
+assert found.result.skipped == {{}}, found.result.skipped
+print(sorted({{"torch", "timm", "torchvision", "onnx"}} & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=False)
+    assert done.stdout.strip() == "[]", done.stderr

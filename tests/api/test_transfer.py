@@ -12,6 +12,7 @@ from safetensors.numpy import load_file
 
 import sortograph
 from sortograph.errors import RecipeError
+from sortograph.features import GraphEmbedder
 from sortograph.records import Said, Step
 from toy_backbones import colours
 
@@ -184,3 +185,29 @@ def test_auto_without_weights_teaches_a_network(photos, tmp_path, monkeypatch):
     assert record.recipe["model"]["kind"] == "residual"
     assert "no pretrained weights" in record.decisions[0]
     assert record.history
+
+
+def test_embeddings_of_a_gpu_are_judged_by_the_model_that_is_shipped(
+    stock, recipe, photos, tmp_path, monkeypatch
+):
+    """A stand-in for a GPU whose embeddings are rounded more than any tolerance would allow."""
+
+    class Gpu:
+        threads, batch = 1, 8
+
+        def __init__(self, backbone, *, mirror=False):
+            self._graph = GraphEmbedder(stock[backbone.name].graph, backbone.preprocess, mirror=mirror)
+            self.spec, self.width, self.key = backbone.preprocess, self._graph.width, "gpu-of-the-test"
+
+        def embed(self, photos):
+            return (self._graph.embed(photos) / 8).round() * 8
+
+    monkeypatch.setattr("sortograph.api.transfer.may_have_gpu", lambda: True)
+    monkeypatch.setattr("sortograph.api.transfer.torch_embedder", Gpu)
+    record = sortograph.train(photos, recipe=recipe(), out=tmp_path / "run")
+    assert record.environment["embedded_by"] == ["gpu-of-the-test"]
+    assert record.evaluation["test"].metrics["accuracy"].value == 1.0
+    test_csv = (record.folder / "predictions.csv").read_text(encoding="utf-8").splitlines()
+    row = dict(zip(test_csv[0].split(","), test_csv[-1].split(","), strict=True))
+    answer = sortograph.load(record.folder).predict(photos / row["path"])
+    assert answer.probability == pytest.approx(float(row["probability"]), abs=1e-5)

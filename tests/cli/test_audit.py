@@ -71,7 +71,7 @@ def test_verbose_names_every_photo(call, copied):
         (["--page", "a.png"], "ends in .html"),
         (["--fix", "a.txt"], "ends in .json"),
         (["--group-from", "house"], "without a group"),
-        (["--model", "nowhere"], "nowhere"),
+        (["--model", "runs/nowhere"], "nowhere"),
     ],
 )
 def test_mistakes(call, copied, tmp_path, given, message):

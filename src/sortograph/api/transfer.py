@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +16,9 @@ from sortograph.api.opening import Opened, open_backbone
 from sortograph.dataset.halves import halved
 from sortograph.errors import RecipeError
 from sortograph.export.compose import compose
-from sortograph.features import FeatureKeeper, GraphEmbedder
+from sortograph.features import Embedder, FeatureKeeper, GraphEmbedder
 from sortograph.loading.pixels import PhotoPixels
+from sortograph.models.accelerated import may_have_gpu, torch_embedder
 from sortograph.models.head import answer
 from sortograph.recipe import Pixels, Recipe
 from sortograph.records import DatasetIndex, FeatureTable, PreprocessSpec, Progress, Said
@@ -53,9 +54,8 @@ class TransferMaker:
             ]
         self.opened = tuple(opened)
         spec = _one_spec([one.backbone.preprocess for one in self.opened], choice.names)
-        embedders = [
-            GraphEmbedder(one.graph, one.backbone.preprocess, mirror=choice.mirror) for one in self.opened
-        ]
+        embedders = [_embedder(one, choice.mirror) for one in self.opened]
+        self._is_exact = all(isinstance(one, GraphEmbedder) for one in embedders)
         self.keeper = FeatureKeeper(embedders, precision=choice.precision, progress=progress)
         self.pixels = PhotoPixels(spec, 1 + settings.augment.zoom, progress)
         if settings.finetune.epochs:
@@ -115,6 +115,17 @@ class TransferMaker:
         )
         return np.concatenate([plain[None], augmented])
 
+    def _exact(self, job: Job, chosen: Chosen) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
+        """Photos → logits, embedded by the exported graphs, wherever the embeddings of training came from."""
+        mirror = job.recipe.backbone.mirror
+        graphs = [GraphEmbedder(one.graph, one.backbone.preprocess, mirror=mirror) for one in self.opened]
+
+        def logits(photos: NDArray[np.uint8]) -> NDArray[np.float32]:
+            joined = np.concatenate([graph.embed(photos) for graph in graphs], axis=1)
+            return answer(chosen.plan, chosen.state, joined)
+
+        return logits
+
     def composed(self, job: Job, table: FeatureTable, chosen: Chosen) -> Made:
         """The finished model of backbones and head."""
         recipe = job.recipe
@@ -129,18 +140,28 @@ class TransferMaker:
             recipe=recipe,
             graph=graph,
             weights={f"head.{name}": np.ascontiguousarray(value) for name, value in chosen.state.items()},
-            reference=lambda photos: answer(chosen.plan, chosen.state, self.keeper.embed(photos)),
+            reference=self._exact(job, chosen),
             pixels=self.pixels,
-            known=known,
+            known=known if self._is_exact else None,  # else the graph is asked, which is what is shipped
             history=chosen.history,
             best_epoch=chosen.best_epoch,
-            about={"backbones": [_about(one) for one in self.opened]},
+            about={
+                "backbones": [_about(one) for one in self.opened],
+                "embedded_by": [one.key for one in self.keeper.embedders],
+            },
             licence=_licence(self.opened),
             decisions=_told(chosen),
             rungs=chosen.rungs,
             tolerance=_TOLERANCE[recipe.backbone.precision],
             scored=all(one.backbone.pretrained for one in self.opened),
         )
+
+
+def _embedder(one: Opened, mirror: bool) -> Embedder:
+    """A GPU where there is one; torch is not imported to find that there is none."""
+    if may_have_gpu() and (found := torch_embedder(one.backbone, mirror=mirror)) is not None:
+        return found
+    return GraphEmbedder(one.graph, one.backbone.preprocess, mirror=mirror)
 
 
 def _one_spec(specs: Sequence[PreprocessSpec], names: Sequence[str]) -> PreprocessSpec:

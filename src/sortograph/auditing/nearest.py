@@ -28,9 +28,10 @@ _PROBES, _ROUNDS, _TAUGHT, _SEED = (
 
 def centred(features: Reals) -> Reals:
     """Features (n, D) less their mean, float32, of length 1: what all photos share says nothing of two."""
-    moved = features - features.mean(axis=0, dtype=np.float64).astype(np.float32)
+    moved: Reals = features - features.mean(axis=0, dtype=np.float64).astype(np.float32)
     lengths = np.sqrt(np.einsum("nd,nd->n", moved, moved))
-    return np.asarray(moved / np.maximum(lengths, 1e-9)[:, None], dtype=np.float32)
+    moved /= np.maximum(lengths, 1e-9)[:, None]
+    return moved
 
 
 def near_rows(units: Reals, count: int, least: float, progress: Progress = silent) -> tuple[Ints, Ints]:
