@@ -248,15 +248,15 @@ def test_a_loss_that_explodes_ends_the_run_and_says_what_to_change(train, watch,
 def test_a_model_that_would_answer_otherwise_than_the_network_is_not_written(
     train, watch, photos, tmp_path, monkeypatch
 ):
-    from sortograph.api import judging
+    from sortograph import export as room
 
-    export = judging.to_onnx
+    export = room.to_onnx
 
     def wrong(plan, spec, weights):
         return export(plan, spec, {name: -np.asarray(value) for name, value in weights.items()})
 
     watch(photos)
-    monkeypatch.setattr(judging, "to_onnx", wrong)
+    monkeypatch.setattr(room, "to_onnx", wrong)
     with pytest.raises(GateError):
         train(photos, tmp_path / "run")
     assert not (tmp_path / "run" / "model.onnx").exists()

@@ -20,7 +20,7 @@ SECONDS = 120
 
 
 def settings(*values: str) -> list[str]:
-    return [word for value in (*TINY, *values) for word in ("--set", value)]
+    return ["--recipe", "cnn", *(word for value in (*TINY, *values) for word in ("--set", value))]
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,8 @@ class Shell:
         }
         return (
             kept
-            | {"SORTOGRAPH_CACHE": str(self.cache), "PYTHONUTF8": "1", "TERM": "xterm"}
+            | {"SORTOGRAPH_CACHE": str(self.cache), "SORTOGRAPH_HOME": str(self.cache / "home")}
+            | {"SORTOGRAPH_OFFLINE": "1", "PYTHONUTF8": "1", "TERM": "xterm"}
             | dict(more or {})
         )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -53,8 +55,11 @@ def test_mirrored_is_the_mean_of_both(network):
 
 def test_the_key_names_weights_device_precision_and_mirror(network):
     keys = {TorchEmbedder(BACKBONE, "cpu").key, TorchEmbedder(BACKBONE, "cpu", mirror=True).key}
-    assert len(keys) == 2
-    assert all(BACKBONE.weights[:24] in key and "cpu" in key for key in keys)
+    others = {"arguments": {"pad_type": "same"}, "weights": "cd" * 32, "architecture": "toy2"}
+    keys |= {TorchEmbedder(replace(BACKBONE, **{name: value}), "cpu").key for name, value in others.items()}
+    assert len(keys) == 5
+    assert TorchEmbedder(replace(BACKBONE, name="again.test"), "cpu").key in keys
+    assert all("cpu" in key for key in keys)
 
 
 def test_without_a_gpu_there_is_none(monkeypatch):

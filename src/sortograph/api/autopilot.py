@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -19,11 +20,14 @@ from sortograph.api.job import Job, Made, Maker
 from sortograph.api.networks import NetworkMaker
 from sortograph.api.opening import Opened, at_hand, is_exported, open_backbone
 from sortograph.api.transfer import TransferMaker
-from sortograph.errors import SortographError, counted
+from sortograph.errors import RecipeError, WeightsError, counted
+from sortograph.loading.pixels import PhotoPixels
 from sortograph.models import plan
-from sortograph.recipe import Recipe, load_recipe
+from sortograph.models.aliases import ALIASES
+from sortograph.recipe import Recipe, Train, load_recipe
 from sortograph.records import DatasetIndex, FeatureTable, Progress, Said
 from sortograph.training.heads import Chosen
+from sortograph.training.heads.balance import is_uneven
 
 _ALIASES = ("fast", "balanced", "best")
 _EXPORT = 30.0  # seconds that a backbone costs when it is used for the first time: timm and torch are loaded
@@ -32,9 +36,9 @@ _BIGGER = 2.0  # how much longer the next backbone may take for a photo
 _TRIES = 16  # photos whose embedding tells how fast a backbone is
 _LEAST = 0.002  # a step is kept when it names at least this share of photos more,
 _SURER = 0.05  # or as many with a log loss that is lower by this share
-_UNEVEN = 3.0
 # Fine-tuning: epochs; how much longer than embedding it takes to teach by a photo; training photos that must
 # be wrong, and validation photos that must be there, for it to be worth trying.
+_OWN_SECTIONS = ("pixels", "augment", "train")  # of which a network from scratch takes what a user sets
 _EPOCHS, _TAUGHT, _FEW, _SELECT = 5, 9.0, 8, 40
 
 
@@ -68,7 +72,7 @@ class _Step:
     what: str
     seconds: float
     removes: float
-    run: Callable[[], _Attempt]
+    run: Callable[[], _Attempt | None]
     key: frozenset[str]
 
 
@@ -76,23 +80,31 @@ def auto_maker(settings: Recipe, progress: Progress) -> Maker:
     """The maker for what is at hand: backbones with their weights, or else a network from scratch."""
     if not settings.backbone.pretrained:
         return _FromScratch(settings, progress, "they are not wanted")
-    names = list(settings.auto.backbones) or at_hand()
-    first, why = _first(settings, names or ["fast"], progress)
+    wanted = list(settings.auto.backbones) or at_hand()
+    names = list(dict.fromkeys(ALIASES.get(name, name) for name in wanted))
+    first, passed = _first(settings, names or [ALIASES["fast"]], progress)
     if first is None:
-        return _FromScratch(settings, progress, why)
-    others = [name for name in names if name != first.backbone.name]
+        return _FromScratch(settings, progress, "; ".join(passed.values()))
+    others = [name for name in names if name not in (*passed, first.backbone.name)]
     return _AutoMaker(settings, progress, first, others)
 
 
-def _first(settings: Recipe, names: Sequence[str], progress: Progress) -> tuple[Opened | None, str]:
-    """The first backbone that can be had, or why there is none."""
-    why = ""
+def _first(
+    settings: Recipe, names: Sequence[str], progress: Progress
+) -> tuple[Opened | None, dict[str, str]]:
+    """The first backbone whose weights can be had, and why those before it could not.
+
+    Raises what else is wrong with a name, such as that nobody knows it.
+    """
+    passed: dict[str, str] = {}
     for name in names:
         try:
-            return _open(settings, name, progress), ""
-        except SortographError as error:
-            why = why or error.what
-    return None, why
+            return _open(settings, name, progress), passed
+        except WeightsError as error:
+            passed[name] = error.what
+            if len(names) > 1:
+                progress(Said(f"{name} is left out: {error.what}", warning=True))
+    return None, passed
 
 
 def _open(settings: Recipe, name: str, progress: Progress) -> Opened:
@@ -104,7 +116,13 @@ def _frozen(settings: Recipe, opened: Sequence[Opened]) -> Recipe:
     model = settings.model.model_copy(update={"kind": "backbone"})
     names = tuple(one.backbone.name for one in opened)
     backbone = settings.backbone.model_copy(update={"names": names})
-    return settings.model_copy(update={"model": model, "backbone": backbone})
+    finetune = settings.finetune.model_copy(update={"epochs": 0})  # decided last
+    return settings.model_copy(update={"model": model, "backbone": backbone, "finetune": finetune})
+
+
+def _with_own(section: Any, given: Any) -> Any:
+    """A section with what the user has set in it."""
+    return section.model_copy(update={name: getattr(given, name) for name in given.model_fields_set})
 
 
 class _Diary:
@@ -125,8 +143,8 @@ class _FromScratch:
     def __init__(self, settings: Recipe, progress: Progress, why: str) -> None:
         cnn = load_recipe("cnn")
         own = {"name": settings.name, "about": settings.about, "data": settings.data, "split": settings.split}
-        train = cnn.train.model_copy(update={"seed": settings.train.seed})
-        self._recipe = cnn.model_copy(update={**own, "train": train})
+        asked = {part: _with_own(getattr(cnn, part), getattr(settings, part)) for part in _OWN_SECTIONS}
+        self._recipe = cnn.model_copy(update={**own, **asked})
         self._maker = NetworkMaker(self._recipe, progress)
         self._say = _Diary(progress)
         self._say(f"no pretrained weights: {why}. A network is taught from scratch; weights would do better")
@@ -167,6 +185,7 @@ class _AutoMaker:
 
     def __init__(self, settings: Recipe, progress: Progress, first: Opened, others: Sequence[str]) -> None:
         self._settings, self._progress, self._others = settings, progress, list(others)
+        self._paces: dict[str, float] = {}
         self._tried: set[frozenset[str]] = {frozenset([first.backbone.name])}
         self._embedded: frozenset[str] = frozenset([first.backbone.name])
         self._say = _Diary(progress)
@@ -199,12 +218,13 @@ class _AutoMaker:
         if tune is None:
             return made
         late = None if job.deadline is None else job.deadline - _reserve(job)
-        return finetuned(replace(job, deadline=late), made, best.maker.opened[0], best.chosen, None)
+        pixels = PhotoPixels(best.maker.pixels.spec, 1 + tune.augment.zoom, self._progress)
+        job = replace(job, deadline=late, pixels=pixels)
+        return finetuned(job, made, best.maker.opened[0], best.chosen, None)
 
     def _start(self, job: Job) -> None:
         index = job.index
-        counts = np.bincount(index.labels[index.rows("train")], minlength=len(index.classes))
-        uneven = counts.max() > _UNEVEN * max(1, counts.min())
+        uneven = is_uneven(index.labels[index.rows("train")], len(index.classes))
         budget = "no limit of time" if job.deadline is None else f"{job.left:.0f} s left of the budget"
         classes = counted(len(index.classes), "class", "classes")
         self._say(
@@ -214,7 +234,8 @@ class _AutoMaker:
 
     def _attempt(self, job: Job, maker: TransferMaker) -> _Attempt:
         recipe = maker.settings
-        job = replace(job, recipe=recipe)
+        late = None if job.deadline is None else job.deadline - _reserve(job)
+        job = replace(job, recipe=recipe, pixels=maker.pixels, deadline=late)
         table = maker.keeper.table(job.index, job.index.rows("train"))
         began = time.monotonic()
         chosen = maker.choose(job, table)
@@ -256,14 +277,19 @@ class _AutoMaker:
         changed = {"backbone": choice.model_copy(update={"mirror": mirror or choice.mirror})}
         settings, count = self._settings.model_copy(update=changed), len(job.index.rows("train"))
 
-        def run() -> _Attempt:
+        def run() -> _Attempt | None:
             opened = [_open(settings, name, self._progress) for name in names]
-            return self._attempt(job, TransferMaker(_frozen(settings, opened), self._progress, opened))
+            maker = TransferMaker(_frozen(settings, opened), self._progress, opened)
+            needed = len(new) * count * self._pace(maker) + 2 * best.seconds
+            if needed > _left(job):  # only now it is known how slow it is
+                self._say(f"{what} would take about {needed:.0f} s of {_left(job):.0f} s left: left out")
+                return None
+            return self._attempt(job, maker)
 
+        what = " + ".join(names) + (", seen mirrored, too" if mirror else "")
         new = [name for name in names if mirror or name not in self._embedded]
         start = sum(_EXPORT for name in new if not is_exported(name, settings.backbone, settings.pixels))
-        seconds = start + len(new) * count * _pace(best.maker) * _BIGGER + 2 * best.seconds
-        what = " + ".join(names) + (", seen mirrored, too" if mirror else "")
+        seconds = start + len(new) * count * self._pace(best.maker) * _BIGGER + 2 * best.seconds
         return _Step(what, seconds, 0.08 if mirror else 0.2, run, frozenset([*names, *["mirror"] * mirror]))
 
     def _tuning(self, job: Job, best: _Attempt, later: list[str]) -> Recipe | None:
@@ -272,21 +298,33 @@ class _AutoMaker:
         wrong = (1 - best.score) * count
         if len(best.maker.opened) > 1 or wrong < _FEW or select < _SELECT or job.stop():
             return None
-        each = _pace(best.maker)
+        each = self._pace(best.maker)
         seconds = _EXPORT + each * _TAUGHT * (count * _EPOCHS + select * _EPOCHS / 3)
         gain = f"for perhaps {100 * 0.15 * (1 - best.score):+.1f} points"
         if seconds > _left(job):
             later.append(f"fine-tuning of {best.names}, about {seconds:.0f} s {gain}")
             return None
         self._say(f"fine-tuning of {best.names}: about {seconds:.0f} s of {_left(job):.0f} s left, {gain}")
-        return _tuned(best.recipe)
+        return _tuned(best.recipe, self._settings.finetune.epochs or _EPOCHS)
+
+    def _pace(self, maker: TransferMaker) -> float:
+        """Seconds that embedding takes for a photo, decoded already."""
+        if maker.keeper.source not in self._paces:
+            photos = np.zeros((_TRIES, *maker.pixels.spec.size, 3), dtype=np.uint8)
+            maker.keeper.embed(photos[:2])
+            began = time.monotonic()
+            maker.keeper.embed(photos)
+            self._paces[maker.keeper.source] = (time.monotonic() - began) / len(photos)
+        return self._paces[maker.keeper.source]
 
     def _taken(self, step: _Step, best: _Attempt) -> _Attempt:
         try:
             other = step.run()
             self._embedded |= step.key
-        except SortographError as error:
+        except (WeightsError, RecipeError) as error:
             self._say(f"{step.what} is left out: {error.what}")
+            return best
+        if other is None:
             return best
         better = _is_better(other, best)
         self._say(f"{step.what}: {_percent(other)}, {'kept' if better else 'not clearly better: left out'}")
@@ -300,24 +338,22 @@ def _is_better(other: _Attempt, best: _Attempt) -> bool:
     return other.score >= best.score and other.log_loss <= (1 - _SURER) * best.log_loss
 
 
-def _tuned(recipe: Recipe) -> Recipe:
-    """Five short epochs. Views are changed a little, and never mirrored: some classes would change places."""
+def _tuned(recipe: Recipe, epochs: int) -> Recipe:
+    """A few epochs. Views are changed a little, and never mirrored: some classes would change places."""
     mild = {"zoom": 0.1, "width_shift": 0.05, "height_shift": 0.05, "rotation": 0.02}
     is_plain = recipe.augment == type(recipe.augment)()
     augment = recipe.augment.model_copy(update=mild) if is_plain else recipe.augment
-    taught = {"optimiser": "adamw", "weight_decay": 0.01, "schedule": "cosine", "warmup_epochs": 0.5}
-    train = recipe.train.model_copy(update={**taught, "epochs": max(recipe.train.epochs, _EPOCHS)})
-    finetune = recipe.finetune.model_copy(update={"epochs": _EPOCHS})
+    taught: dict[str, Any] = {
+        "optimiser": "adamw",
+        "weight_decay": 0.01,
+        "schedule": "cosine",
+        "warmup_epochs": 0.5,
+    }
+    train = Train(
+        seed=recipe.train.seed, batch_size=recipe.train.batch_size, epochs=max(20, epochs), **taught
+    )
+    finetune = recipe.finetune.model_copy(update={"epochs": epochs})
     return recipe.model_copy(update={"augment": augment, "train": train, "finetune": finetune})
-
-
-def _pace(maker: TransferMaker) -> float:
-    """Seconds that embedding takes for a photo, decoded already."""
-    photos = np.zeros((_TRIES, *maker.pixels.spec.size, 3), dtype=np.uint8)
-    maker.keeper.embed(photos[:2])
-    began = time.monotonic()
-    maker.keeper.embed(photos)
-    return (time.monotonic() - began) / len(photos)
 
 
 def _percent(attempt: _Attempt) -> str:

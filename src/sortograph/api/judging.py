@@ -52,9 +52,9 @@ def judge_and_bundle(job: Job, made: Made) -> tuple[dict[str, EvaluationResult],
     tables = [
         _table(job, made, split, run)
         for split in SPLITS
-        if len(index.rows(split)) and not (split == "test" and made.interrupted)
+        if made.scored and len(index.rows(split)) and not (split == "test" and made.interrupted)
     ]
-    evaluation = judge_all(index, tables) if made.scored else {}
+    evaluation = judge_all(index, tables)
     manifest = BundleManifest(
         classes=index.classes,
         preprocess=job.pixels.spec,

@@ -48,7 +48,8 @@ def open_backbone(
     chosen = _chosen(name, settings.pretrained, progress)
     backbone = _known(chosen, settings.pretrained, seed)
     if backbone is None:
-        progress(Said(f"looking up the backbone {chosen}; weights that are not here yet are fetched"))
+        if not hub.offline():
+            progress(Said(f"looking up the backbone {chosen}; weights that are not here yet are fetched"))
         backbone = _resolved(chosen, settings.pretrained, seed)
     backbone = replace(backbone, preprocess=pixels.over(backbone.preprocess))
     folder = _folder(backbone)

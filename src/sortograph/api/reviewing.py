@@ -246,6 +246,8 @@ def _sheets(
     from sortograph.reporting import mistake_sheet, prediction_sheet
 
     held_out = [table for table in tables if table.split != "train"] or list(tables)
+    if not held_out:  # nothing may be judged
+        return {}
     judged = held_out[-1]
     return {
         "predictions": prediction_sheet(index, judged, pixels, seed),

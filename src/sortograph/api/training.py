@@ -194,7 +194,7 @@ def _again(job: Job) -> str:
     """What goes on: heads are found anew from embeddings that are kept; only networks have checkpoints."""
     if job.recipe.model.kind not in ("auto", "backbone") or job.recipe.finetune.epochs:
         return f"sortograph train {job.photos} --resume {job.folder}"
-    return f"sortograph train {job.photos} --recipe {job.recipe.name}"
+    return f"sortograph train {job.photos} --recipe {job.folder / 'recipe.toml'}"
 
 
 def _begin(job: Job) -> RunRecord:

@@ -13,11 +13,13 @@ from sortograph.api.job import Job, Rows
 from sortograph.recipe import Recipe
 
 Pixels = NDArray[np.uint8]
+VERSION = 1
+"""Rises when the same draws come to make other views: of what is kept under older keys, nothing is taken."""
 
 
 def view_key(recipe: Recipe) -> str:
     """Names what views are made by: [augment] and the seed."""
-    made_by = [recipe.augment.model_dump(mode="json"), recipe.train.seed]
+    made_by = [VERSION, recipe.augment.model_dump(mode="json", exclude={"mixup"}), recipe.train.seed]
     return hashlib.sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -95,9 +95,13 @@ def _told(
         )
     if record.status != "interrupted":
         return 0
+    after = f" after {counted(len(record.history), 'epoch')}" if record.history else ""
     streams.note(
-        f"interrupted after {counted(len(record.history), 'epoch')}; what was learned so far can be used. "
+        f"interrupted{after}; what was learned so far can be used. "
         "The test photos judge it once, when it has finished"
     )
-    streams.note(streams.safe(f"  next: {tables.command(*_AGAIN, photos, '--resume', record.folder)}"))
+    # Only networks have checkpoints; heads are found anew from embeddings that are kept.
+    resumes = (record.folder / "checkpoints").is_dir()
+    how = ("--resume", record.folder) if resumes else ("--recipe", record.folder / "recipe.toml")
+    streams.note(streams.safe(f"  next: {tables.command(*_AGAIN, photos, *how)}"))
     return INTERRUPTED

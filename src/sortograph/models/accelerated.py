@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shutil
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +62,7 @@ class TorchEmbedder:
         self._network = network.to(memory_format=torch.channels_last)
         precision = str(self._dtype).removeprefix("torch.")
         made_by = f"torch{torch.__version__}-{device}-{precision}{'-mirror' if mirror else ''}"
-        self.key = f"{backbone.weights[:24]}-{backbone.preprocess.hash()}-{made_by}"
+        self.key = f"{_digest(backbone)}-{made_by}"
 
     def embed(self, photos: NDArray[np.uint8]) -> NDArray[np.float32]:
         """uint8 (N, H, W, 3) of the spec's size, N ≥ 1 → float32 (N, D)."""
@@ -76,6 +79,13 @@ class TorchEmbedder:
             if self.mirror:
                 made = (made + self._network(batch.flip(3)).float()) / 2
         return np.asarray(made.cpu().numpy(), dtype=np.float32)
+
+
+def _digest(backbone: Backbone) -> str:
+    """Of all that decides what the network computes, but for its name."""
+    told = {**backbone.to_json(), "name": "", "licence": "", "origin": ""}
+    told["made_with"] = version(backbone.library)
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:24]
 
 
 def _precision(device: str) -> Any:

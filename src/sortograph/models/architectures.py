@@ -103,12 +103,24 @@ def timm_names(pattern: str = "") -> list[str]:
     return names
 
 
+# What would read other files, or make something else than a network that embeds.
+_REFUSED = frozenset(
+    "checkpoint_path pretrained pretrained_cfg weights cache_dir features_only out_indices num_classes "
+    "scriptable exportable".split()
+)
+
+
 def make_body(library: Library, name: str, arguments: Mapping[str, Argument], seed: int) -> nn.Module:
     """The network without its classifier, with first weights that depend on the seed alone.
 
     Takes normalised photos (N, 3, H, W) of the size that it was made for, gives (N, D). torch's global
     generator stays as it is. Raises UsageError for arguments that it does not take.
     """
+    if refused := sorted(_REFUSED.intersection(arguments)):
+        raise UsageError(
+            f"{', '.join(refused)}: not for whoever adds weights to decide",
+            expected="arguments that change the network's layers, such as pad_type=same",
+        )
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         try:

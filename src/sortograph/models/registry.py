@@ -54,7 +54,7 @@ def read(name: str) -> Backbone:
         found = json.loads((place / _ABOUT).read_text("utf-8"))
         version = found.pop("format_version")
         if version != FORMAT_VERSION:
-            raise ValueError(f"format {version!r}, which this version of sortograph does not know")
+            raise ValueError(f"format {version!r}, from a later version than this one")
         return _sound(Backbone.from_json(found), place)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise _damaged(place, f"{type(error).__name__}: {error}") from None

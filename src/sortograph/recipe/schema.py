@@ -374,6 +374,10 @@ class Recipe(_Section):
     def _fits_together(self) -> Recipe:
         if self.model.kind == "backbone" and not self.backbone.names:
             raise ValueError('backbone.names is empty: name one, such as "fast" or "efficientnet_b0.ra_in1k"')
+        if self.model.kind == "auto" and self.head.kind == "mlp":
+            raise ValueError(
+                'head.kind = "mlp" compares no heads, as "auto" does: "ladder" tries head.dense, too'
+            )
         if self.model.kind in ("cnn", "residual") and not self.model.filters:
             raise ValueError("model.filters is empty: a convolutional network needs at least one block")
         if self.model.batch_norm and self.train.batch_size == 1:

@@ -19,7 +19,7 @@ def choose_head(task: HeadTask) -> Chosen:
 
     Every head answers for photos of a fold after the other folds have taught it. The best has the highest
     accuracy over all photos, or balanced accuracy where classes are uneven; among equals, the lowest log
-    loss.
+    loss. Neighbours are taken only where they are better than the others by more than a standard error.
     An "mlp" with one learning rate and one weight decay is taught once, and compared with nothing.
 
     Raises DataError without photos or with a single class, RecipeError for neighbours of too many photos,
@@ -114,13 +114,23 @@ def _best(task: HeadTask) -> tuple[Tried, tuple[Rung, ...]]:
     for tried in _all(task):
         got = score(tried.logits, task.labels, task.folds, uneven)
         rungs.append((got, _rung(task, tried, got, uneven)))
-        if best is None or got.rank < best[0].rank:
+        if best is None or _beats(got, tried, *best):
             best = got, tried
         task.progress(Step("heads", len(rungs), number, "heads"))
         if task.late():
             break
     assert best is not None
-    return best[1], tuple(rung for _, rung in sorted(rungs, key=lambda pair: pair[0].rank))
+    kept = next(rung for _, rung in rungs if (rung.name, rung.settings) == (best[1].name, best[1].settings))
+    others = [rung for _, rung in sorted(rungs, key=lambda pair: pair[0].rank) if rung is not kept]
+    return best[1], (kept, *others)
+
+
+def _beats(got: Score, tried: Tried, best: Score, holder: Tried) -> bool:
+    """Neighbours put an embedding of every training photo into the model, so they must be better by an error."""
+    margin = got.error if tried.name == neighbours.NAME != holder.name else 0.0
+    if margin:
+        return got.value > best.value + margin
+    return got.rank < best.rank
 
 
 def _rung(task: HeadTask, tried: Tried, got: Score, uneven: bool) -> Rung:
