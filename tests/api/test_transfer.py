@@ -280,7 +280,5 @@ def test_ctrl_c_while_heads_are_tried_keeps_the_best_so_far(stock, recipe, photo
     record = sortograph.train(photos, recipe=recipe(), out=tmp_path / "run", progress=pressed)
     assert pressed.pressed
     assert record.status == "interrupted"
-    assert set(record.evaluation) == {"train", "validation"}, (
-        "the test photos judge once, when it has finished"
-    )
+    assert set(record.evaluation) == {"train", "validation"}, "the test photos judge once, at the end"
     assert sortograph.load(record.folder).predict(photos / "red" / "0.png").label == "red"

@@ -101,7 +101,7 @@ def altered(change):
     [
         (lambda about: "{", "JSONDecodeError"),
         (lambda about: "[]", "TypeError"),
-        (altered(lambda about: about.update(format_version=2)), "does not know"),
+        (altered(lambda about: about.update(format_version=2)), "a later version"),
         (altered(lambda about: about.pop("format_version")), "format_version"),
         (altered(lambda about: about.pop("preprocess")), "preprocess"),
         (altered(lambda about: about["preprocess"].update(size=[0, 4])), "1–4096"),

@@ -105,8 +105,18 @@ def timm_names(pattern: str = "") -> list[str]:
 
 # What would read other files, or make something else than a network that embeds.
 _REFUSED = frozenset(
-    "checkpoint_path pretrained pretrained_cfg weights cache_dir features_only out_indices num_classes "
-    "scriptable exportable".split()
+    [
+        "checkpoint_path",
+        "pretrained",
+        "pretrained_cfg",
+        "weights",
+        "cache_dir",
+        "features_only",
+        "out_indices",
+        "num_classes",
+        "scriptable",
+        "exportable",
+    ]
 )
 
 

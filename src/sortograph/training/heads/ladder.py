@@ -126,7 +126,7 @@ def _best(task: HeadTask) -> tuple[Tried, tuple[Rung, ...]]:
 
 
 def _beats(got: Score, tried: Tried, best: Score, holder: Tried) -> bool:
-    """Neighbours put an embedding of every training photo into the model, so they must be better by an error."""
+    """Neighbours put embeddings of all training photos into the model: they must be better by an error."""
     margin = got.error if tried.name == neighbours.NAME != holder.name else 0.0
     if margin:
         return got.value > best.value + margin
