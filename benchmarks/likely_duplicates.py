@@ -10,7 +10,8 @@ Three ways: `twins`, the near duplicates that splits keep together; `likely`, wi
 the audit adds by fingerprints and pixels; `embeddings`, where a backbone helps. What is found among the
 photos as they are has no truth to compare with: --montage draws it for whoever looks.
 
-Thresholds were chosen on the part `tuning`, and with the handwriting in view.
+Thresholds were chosen on the part `tuning`, with the handwriting in view, and one of them (how alike photos
+must be as a whole) with blurred photos of sports100.
     python benchmarks/likely_duplicates.py --shared DATA --backbone NAME
 """
 

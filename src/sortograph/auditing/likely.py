@@ -23,8 +23,9 @@ from sortograph.records.looks import UNIT, WAVES
 Read = Callable[[kin.Rows], NDArray[np.uint8]]
 Reals = NDArray[np.float32]
 
-# Chosen on weather and half of cats-dogs with planted copies, and with handwriting in view: of 815 photos of
-# digits, sheets that differ reach 0.915, and above 0.85 a cosine of 0.94, which hangs on what else is there.
+# Chosen on weather and half of cats-dogs with planted copies, with handwriting and, for the first, blurred
+# photos of sports100 in view: of 815 photos of digits, sheets that differ reach 0.915, and above 0.85 a
+# cosine of 0.94, which hangs on what else is there.
 _WHOLE, _MATCHED = 0.85, 0.92
 _AGREED_MATCHED, _AGREED = 0.85, 0.95
 _LEAST_COSINE = 0.3  # of embeddings that propose a pair

@@ -101,7 +101,8 @@ def _told(
         "The test photos judge it once, when it has finished"
     )
     # Only networks have checkpoints; heads are found anew from embeddings that are kept.
-    resumes = (record.folder / "checkpoints").is_dir()
-    how = ("--resume", record.folder) if resumes else ("--recipe", record.folder / "recipe.toml")
+    is_frozen = record.recipe.get("model", {}).get("kind") == "backbone"
+    is_frozen = is_frozen and not record.recipe.get("finetune", {}).get("epochs")
+    how = ("--recipe", record.folder / "recipe.toml") if is_frozen else ("--resume", record.folder)
     streams.note(streams.safe(f"  next: {tables.command(*_AGAIN, photos, *how)}"))
     return INTERRUPTED
