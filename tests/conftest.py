@@ -92,8 +92,13 @@ class Small:
 
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test reads or fills the cache of whoever runs it, nor the weights that they have added."""
+    """No test reads or fills the cache of whoever runs it."""
     monkeypatch.setenv("SORTOGRAPH_CACHE", str(tmp_path_factory.getbasetemp() / "shared-cache"))
+
+
+@pytest.fixture(autouse=True)
+def _own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor the weights that they have added."""
     monkeypatch.setenv("SORTOGRAPH_HOME", str(tmp_path_factory.getbasetemp() / "shared-home"))
 
 

@@ -90,11 +90,8 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _own_cache(
-    cache: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def _own_cache(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SORTOGRAPH_CACHE", str(cache))
-    monkeypatch.setenv("SORTOGRAPH_HOME", str(tmp_path_factory.getbasetemp() / "shared-home"))
 
 
 @pytest.fixture(scope="session")

@@ -61,7 +61,7 @@ def test_two_threads_fill_one_cold_cache(paint, train, tmp_path, bare, monkeypat
         shared = list(pool.map(lambda folder: train(folder, tmp_path / f"run-{folder.name}", *plain), photos))
     for one, other in zip(alone, shared, strict=True):
         assert (one.folder / WEIGHTS).read_bytes() == (other.folder / WEIGHTS).read_bytes()
-    stores = sorted((tmp_path / "shared").rglob("pixels.bin"))
+    stores = sorted((tmp_path / "shared").rglob("values.bin"))
     assert [file.stat().st_size for file in stores] == [60 * 16 * 16 * 3, 60 * 19 * 19 * 3]
 
 
