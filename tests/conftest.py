@@ -111,7 +111,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, _own_home: None) -> Path:
     """Where added weights lie, not there yet."""
     folder = tmp_path / "home"
     monkeypatch.setenv("SORTOGRAPH_HOME", str(folder))
