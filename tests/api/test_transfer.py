@@ -172,6 +172,7 @@ def test_auto_tells_what_more_time_would_bring(stock, photos, tmp_path, monkeypa
     """Every photo is as bright as any other, so that a backbone which sees no colours has much to gain."""
     stock["colours.test"] = colours(16, grey=True)
     monkeypatch.setattr("sortograph.api.autopilot._EXPORT", 1000.0)
+    monkeypatch.setattr("sortograph.api.autopilot._EXPORT_AGAIN", 1000.0)
     monkeypatch.setattr("sortograph.api.autopilot.is_exported", lambda name, *_: name == "colours.test")
     record = sortograph.train(
         photos, recipe="auto", overrides=["head.kind=logistic"], budget=500, out=tmp_path / "run"

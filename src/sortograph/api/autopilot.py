@@ -8,6 +8,7 @@ fine-tuning, which the half of validation called "select" decides about.
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -30,7 +31,8 @@ from sortograph.training.heads import Chosen
 from sortograph.training.heads.balance import is_uneven
 
 _ALIASES = ("fast", "balanced", "best")
-_EXPORT = 30.0  # seconds that a backbone costs when it is used for the first time: timm and torch are loaded
+# Seconds that a backbone costs when it is used for the first time: with loading torch and timm, and without.
+_EXPORT, _EXPORT_AGAIN = 25.0, 10.0
 _FINISH = (7.0, 0.12)  # seconds, and share of the budget, for judging, checking and the report
 _BIGGER = 2.0  # how much longer the next backbone may take for a photo
 _TRIES = 16  # photos whose embedding tells how fast a backbone is
@@ -288,7 +290,8 @@ class _AutoMaker:
 
         what = " + ".join(names) + (", seen mirrored, too" if mirror else "")
         new = [name for name in names if mirror or name not in self._embedded]
-        start = sum(_EXPORT for name in new if not is_exported(name, settings.backbone, settings.pixels))
+        export = _EXPORT_AGAIN if "timm" in sys.modules else _EXPORT
+        start = sum(export for name in new if not is_exported(name, settings.backbone, settings.pixels))
         seconds = start + len(new) * count * self._pace(best.maker) * _BIGGER + 2 * best.seconds
         return _Step(what, seconds, 0.08 if mirror else 0.2, run, frozenset([*names, *["mirror"] * mirror]))
 

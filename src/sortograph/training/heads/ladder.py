@@ -127,9 +127,8 @@ def _best(task: HeadTask) -> tuple[Tried, tuple[Rung, ...]]:
 
 def _beats(got: Score, tried: Tried, best: Score, holder: Tried) -> bool:
     """Neighbours put embeddings of all training photos into the model: they must be better by an error."""
-    margin = got.error if tried.name == neighbours.NAME != holder.name else 0.0
-    if margin:
-        return got.value > best.value + margin
+    if tried.name == neighbours.NAME != holder.name:
+        return got.value > best.value + max(got.error, best.error)
     return got.rank < best.rank
 
 
