@@ -85,6 +85,14 @@ print(sorted({{"torch", "timm", "torchvision", "accelerate"}} & set(sys.modules)
     assert done.stdout.strip().splitlines()[-1] == "[]"
 
 
+def test_the_resolved_recipe_sees_photos_as_the_backbone_does(stock, recipe, photos, tmp_path):
+    stock["colours.test"] = colours(8, mode="crop", crop_share=0.5, interpolation="bicubic")
+    record = sortograph.train(photos, recipe=recipe(), out=tmp_path / "run")
+    again = sortograph.train(photos, recipe=str(record.folder / "recipe.toml"), out=tmp_path / "again")
+    assert record.recipe["pixels"]["crop_share"] == 0.5
+    assert again.recipe["pixels"] == record.recipe["pixels"]
+
+
 def test_joined_backbones(stock, recipe, photos, tmp_path):
     names = '["colours.test", "fine.test"]'
     record = sortograph.train(photos, recipe=recipe(names=names), out=tmp_path / "run")
