@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from sortograph.errors import BundleError, MissingExtra, RunError
-from sortograph.export.graph import IR_VERSION, OPSET, Graph, State, check_state, onnx_package
+from sortograph.export.graph import OPSET, Graph, State, check_state, onnx_package, serialized_model
 from sortograph.models.head import HeadPlan
 
 PHOTOS, EMBEDDING = "photos", "embedding"
@@ -149,11 +149,4 @@ def _serialized(
         [info(name, tensor.FLOAT, ["n", size]) for name, size in widths.items()],
         [*(array for part in parts for array in part.graph.initializer), *arrays],
     )
-    model = helper.make_model(
-        made,
-        opset_imports=[helper.make_opsetid("", OPSET)],
-        ir_version=IR_VERSION,
-        producer_name="sortograph",
-    )
-    data: bytes = model.SerializeToString()
-    return data
+    return serialized_model(made)

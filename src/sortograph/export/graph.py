@@ -183,8 +183,14 @@ def _serialized(graph: Graph, plan: Plan) -> bytes:
         [info(name, tensor.FLOAT, ["n", width]) for name, width in widths.items()],
         [onnx.numpy_helper.from_array(value, name) for name, value in graph.constants.items()],
     )
+    return serialized_model(made)
+
+
+def serialized_model(graph: Any) -> bytes:
+    """A finished onnx.GraphProto as the bytes of a model."""
+    helper = onnx_package().helper
     model = helper.make_model(
-        made,
+        graph,
         opset_imports=[helper.make_opsetid("", OPSET)],
         ir_version=IR_VERSION,
         producer_name="sortograph",
