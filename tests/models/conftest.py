@@ -6,6 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from torch import nn
+
+from sortograph.models import weights_file
 
 
 @pytest.fixture
@@ -31,3 +34,23 @@ def weights_of(tmp_path: Path) -> Callable[..., Path]:
         return tmp_path / file
 
     return write
+
+
+@pytest.fixture
+def hub_cache(tmp_path, monkeypatch):
+    """Puts weights where the hub's own cache has them."""
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+
+    def put(hub_id: str, body: nn.Module) -> Path:
+        repo = tmp_path / "hub" / f"models--{hub_id.replace('/', '--')}"
+        commit = "0" * 40
+        (repo / "refs").mkdir(parents=True, exist_ok=True)
+        (repo / "refs" / "main").write_text(commit)
+        (repo / "snapshots" / commit).mkdir(parents=True, exist_ok=True)
+        file = repo / "snapshots" / commit / "model.safetensors"
+        file.write_bytes(weights_file.serialized(body))
+        return file
+
+    return put
