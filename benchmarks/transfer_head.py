@@ -12,11 +12,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from sortograph.models.head import answer
 
 from sortograph.api.job import Job
 from sortograph.api.reading import read_photos
 from sortograph.api.transfer import TransferMaker
+from sortograph.models.head import answer
 from sortograph.recipe import load_recipe
 from sortograph.records import silent
 
