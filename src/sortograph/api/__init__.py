@@ -7,6 +7,7 @@ from sortograph import lazy
 if TYPE_CHECKING:
     from sortograph.api.auditing import Audited, audit
     from sortograph.api.caching import cache_info, clear_cache
+    from sortograph.api.comparing import compare
     from sortograph.api.digits import demo
     from sortograph.api.kitchen import check_recipe, copy_recipe, recipes
     from sortograph.api.machine import doctor
@@ -26,6 +27,7 @@ __all__ = [
     "cache_info",
     "check_recipe",
     "clear_cache",
+    "compare",
     "copy_recipe",
     "demo",
     "doctor",
@@ -44,6 +46,7 @@ __all__ = [
 _NAMES = {
     "auditing": ("Audited", "audit"),
     "caching": ("cache_info", "clear_cache"),
+    "comparing": ("compare",),
     "digits": ("demo",),
     "kitchen": ("check_recipe", "copy_recipe", "recipes"),
     "machine": ("doctor",),

@@ -13,6 +13,7 @@ from sortograph.cli import (
     audit,
     backbones,
     cache,
+    compare,
     data,
     doctor,
     judge,
@@ -61,6 +62,7 @@ def app() -> typer.Typer:
     made.command("train")(deferred(train.train))
     made.command("evaluate")(deferred(judge.evaluate))
     made.command("report")(deferred(judge.report))
+    made.command("compare")(deferred(compare.compare))
     made.command(
         "predict",
         help=words.PREDICT,

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from sortograph.records.audit import AuditResult, Finding
     from sortograph.records.backbone import Backbone
     from sortograph.records.bundle import BundleManifest
+    from sortograph.records.comparison import Choice, ClassCounts, Compared, Contender, Pair
     from sortograph.records.dataset import SPLITS, DatasetIndex, PhotoFacts, Rejected
     from sortograph.records.evaluation import ClassScore, Estimate, EvaluationResult, leaks
     from sortograph.records.features import FeatureTable
@@ -28,7 +29,11 @@ __all__ = [
     "AuditResult",
     "Backbone",
     "BundleManifest",
+    "Choice",
+    "ClassCounts",
     "ClassScore",
+    "Compared",
+    "Contender",
     "DatasetIndex",
     "EpochDone",
     "EpochRow",
@@ -37,6 +42,7 @@ __all__ = [
     "Event",
     "FeatureTable",
     "Finding",
+    "Pair",
     "PhotoFacts",
     "Prediction",
     "PredictionTable",
@@ -55,6 +61,7 @@ _NAMES = {
     "audit": ("AuditResult", "Finding"),
     "backbone": ("Backbone",),
     "bundle": ("BundleManifest",),
+    "comparison": ("Choice", "ClassCounts", "Compared", "Contender", "Pair"),
     "dataset": ("SPLITS", "DatasetIndex", "PhotoFacts", "Rejected"),
     "evaluation": ("ClassScore", "Estimate", "EvaluationResult", "leaks"),
     "features": ("FeatureTable",),
