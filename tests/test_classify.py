@@ -223,7 +223,7 @@ def test_a_classifier_is_safe_among_threads(classifier):
 
 def test_a_model_without_numbers_gives_an_error_instead_of_a_label(classifier, monkeypatch):
     rows = np.array([[0.2, 0.5, 0.3], [np.nan, 0.5, 0.5]], np.float32)
-    monkeypatch.setattr(Classifier, "_probabilities", lambda self, photos: rows[: len(photos)])
+    monkeypatch.setattr(Classifier, "_probabilities", lambda self, photos: (rows[: len(photos)], None))
     good, bad = classifier.predict_many([picture(1), picture(2)])
     assert (good.label, good.error) == ("dog", None)
     assert (bad.label, bad.probability) == (None, None)

@@ -28,8 +28,9 @@ def test_names_are_what_they_are_called(name):
 
 def test_verbs():
     assert sorted(VERBS) == [
-        "add_weights", "audit", "backbones", "cache_info", "clear_cache", "demo", "doctor", "evaluate",
-        "index", "load", "predict", "quarantine", "recipes", "report", "train", "weights",
+        "add_weights", "audit", "backbones", "cache_info", "clear_cache", "compare", "demo", "diagnose",
+        "doctor", "evaluate", "index", "load", "predict", "quarantine", "recipes", "report", "sweep", "train",
+        "weights",
     ]  # fmt: skip
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         clear_cache,
         compare,
         demo,
+        diagnose,
         doctor,
         evaluate,
         index,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
         quarantine,
         recipes,
         report,
+        sweep,
         train,
         weights,
     )
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
         BundleManifest,
         Compared,
         DatasetIndex,
+        Diagnosis,
         EpochDone,
         Estimate,
         EvaluationResult,
@@ -43,6 +46,7 @@ if TYPE_CHECKING:
         RunRecord,
         Said,
         Step,
+        Swept,
     )
 
 __version__ = "0.1.0"
@@ -53,6 +57,7 @@ __all__ = [
     "Classifier",
     "Compared",
     "DatasetIndex",
+    "Diagnosis",
     "EpochDone",
     "Estimate",
     "EvaluationResult",
@@ -64,6 +69,7 @@ __all__ = [
     "Said",
     "SortographError",
     "Step",
+    "Swept",
     "__version__",
     "add_weights",
     "audit",
@@ -72,6 +78,7 @@ __all__ = [
     "clear_cache",
     "compare",
     "demo",
+    "diagnose",
     "doctor",
     "evaluate",
     "index",
@@ -80,6 +87,7 @@ __all__ = [
     "quarantine",
     "recipes",
     "report",
+    "sweep",
     "train",
     "weights",
 ]
@@ -93,6 +101,7 @@ _NAMES = {
         "clear_cache",
         "compare",
         "demo",
+        "diagnose",
         "doctor",
         "evaluate",
         "index",
@@ -101,6 +110,7 @@ _NAMES = {
         "quarantine",
         "recipes",
         "report",
+        "sweep",
         "train",
         "weights",
     ),
@@ -111,6 +121,7 @@ _NAMES = {
         "BundleManifest",
         "Compared",
         "DatasetIndex",
+        "Diagnosis",
         "EpochDone",
         "Estimate",
         "EvaluationResult",
@@ -120,6 +131,7 @@ _NAMES = {
         "RunRecord",
         "Said",
         "Step",
+        "Swept",
     ),
 }
 __getattr__ = lazy.getter(__name__, _NAMES)

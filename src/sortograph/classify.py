@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from sortograph.bundle.doubts import Doubts, doubts
 from sortograph.bundle.runtime import Bundle, open_bundle
 from sortograph.errors import DataError, PhotoError, UsageError, counted
 from sortograph.images.sources import Photo, name_of, to_pixels
@@ -34,7 +35,10 @@ if TYPE_CHECKING:
     from sortograph.records import Progress
 
 Pixels = NDArray[np.uint8]
+Likeness = NDArray[np.floating] | None
 
+_NAMED = 3  # classes that a reason may name
+_NO_DOUBTS = Doubts()
 _FAKE_SPEC = PreprocessSpec(size=(64, 64))
 _MOST_DECODERS = 8
 _BATCHES_AHEAD = 2
@@ -52,8 +56,12 @@ class _Answers(ABC):
         """What the model sees, uint8 (H, W, 3). Raises PhotoError when unreadable."""
 
     @abstractmethod
-    def _probabilities(self, photos: Sequence[Pixels]) -> NDArray[np.floating]:
-        """For N ≥ 1 results of `_pixels`: (N, C), rows sum to 1."""
+    def _probabilities(self, photos: Sequence[Pixels]) -> tuple[NDArray[np.floating], Likeness]:
+        """For N ≥ 1 results of `_pixels`: (N, C), rows sum to 1; and (N,) where likeness is known."""
+
+    def _doubts(self) -> Doubts:
+        """When an answer is unsure, and when it is withheld."""
+        return _NO_DOUBTS
 
     def predict(self, photo: Photo, *, top_k: int = 5) -> Prediction:
         """The answer for one photo.
@@ -110,28 +118,41 @@ class _Answers(ABC):
     def _predictions(self, batch: list[tuple[str, Pixels | str]], top_k: int) -> list[Prediction]:
         """One answer each; text stands for the reason why a photo has no pixels."""
         readable = [found for _, found in batch if not isinstance(found, str)]
-        rows = iter(self._probabilities(readable)) if readable else iter(())
+        rows = self._answers(readable) if readable else iter(())
         return [
-            _failed(name, found) if isinstance(found, str) else self._prediction(name, next(rows), top_k)
+            _failed(name, found) if isinstance(found, str) else self._prediction(name, *next(rows), top_k)
             for name, found in batch
         ]
 
-    def _prediction(self, name: str, row: NDArray[np.floating], top_k: int) -> Prediction:
+    def _answers(self, photos: Sequence[Pixels]) -> Iterator[tuple[NDArray[np.floating], float | None]]:
+        shares, likeness = self._probabilities(photos)
+        return zip(shares, [None] * len(shares) if likeness is None else likeness.tolist(), strict=True)
+
+    def _prediction(
+        self, name: str, row: NDArray[np.floating], likeness: float | None, top_k: int
+    ) -> Prediction:
         if not np.isfinite(row).all():
             return _failed(name, "the model has no number for this photo")
-        best = np.argsort(-row, kind="stable")[:top_k]
-        top = tuple((self.classes[k], float(row[k])) for k in best)
-        return Prediction(path=name, label=top[0][0], probability=top[0][1], top_k=top)
+        doubts = self._doubts()
+        ranked = np.argsort(-row, kind="stable")[: max(top_k, _NAMED)]
+        top = tuple((self.classes[k], float(row[k])) for k in ranked)
+        withheld, unsure = doubts.of(top, doubts.set_size(row), likeness)
+        label = None if withheld else top[0][0]
+        return Prediction(path=name, label=label, probability=top[0][1], top_k=top[:top_k], unsure=unsure)
 
 
 class Classifier(_Answers):
     """A trained model, ready for photos. Made by `load`; may be used by several threads at once."""
 
-    __slots__ = ("bundle", "classes")
+    __slots__ = ("_found_doubts", "bundle", "classes")
 
-    def __init__(self, bundle: Bundle) -> None:
+    def __init__(self, bundle: Bundle, max_error: float | None = None) -> None:
         self.bundle = bundle
         self.classes = bundle.manifest.classes
+        self._found_doubts = doubts(bundle.manifest, max_error, str(bundle.path))
+
+    def _doubts(self) -> Doubts:
+        return self._found_doubts
 
     @property
     def manifest(self) -> BundleManifest:
@@ -140,8 +161,9 @@ class Classifier(_Answers):
     def _pixels(self, photo: Photo) -> Pixels:
         return to_pixels(photo, self.manifest.preprocess)
 
-    def _probabilities(self, photos: Sequence[Pixels]) -> NDArray[np.floating]:
-        return self.bundle.run(np.stack(photos)).probabilities
+    def _probabilities(self, photos: Sequence[Pixels]) -> tuple[NDArray[np.floating], Likeness]:
+        answers = self.bundle.run(np.stack(photos))
+        return answers.probabilities, answers.likeness
 
 
 class FakeClassifier(_Answers):
@@ -166,23 +188,28 @@ class FakeClassifier(_Answers):
     def _pixels(self, photo: Photo) -> Pixels:
         return to_pixels(photo, _FAKE_SPEC)
 
-    def _probabilities(self, photos: Sequence[Pixels]) -> NDArray[np.floating]:
+    def _probabilities(self, photos: Sequence[Pixels]) -> tuple[NDArray[np.floating], Likeness]:
         weights = np.array([[self._weight(pixels, name) for name in self.classes] for pixels in photos])
         shares: NDArray[np.float64] = weights / weights.sum(axis=1, keepdims=True)
-        return shares
+        return shares, None
 
     def _weight(self, pixels: Pixels, name: str) -> float:
         digest = hashlib.sha256(name.encode("utf-8", "surrogateescape") + pixels.tobytes()).digest()
         return 1.0 + int.from_bytes(digest[:4], "big")
 
 
-def load(bundle: str | os.PathLike[str], *, threads: int | None = None) -> Classifier:
+def load(
+    bundle: str | os.PathLike[str], *, threads: int | None = None, max_error: float | None = None
+) -> Classifier:
     """Open a model.onnx, or the run folder that holds one.
 
     threads: of the model; None for one per physical core.
-    Raises BundleError when it is missing, damaged, unsafe, newer than this version or not ours.
+    max_error: wanted share of wrong answers among those given, 0–1: less sure ones are withheld, by the
+        nearest stricter row of the model's table; None gives every answer, and `unsure` is advice
+    Raises BundleError when it is missing, damaged, unsafe, newer than this version or not ours; UsageError
+    where `max_error` cannot be promised.
     """
-    return Classifier(open_bundle(Path(bundle), threads=threads))
+    return Classifier(open_bundle(Path(bundle), threads=threads), max_error)
 
 
 def find_photos(

@@ -26,6 +26,7 @@ from sortograph.records import (
     Rejected,
     Rung,
     RunRecord,
+    Trust,
 )
 
 FORMAT_VERSION = 1
@@ -152,6 +153,7 @@ def write_run(record: RunRecord) -> None:
     facts = ("id", "fingerprint", "seed", "status", "best_epoch", "seconds", "recipe")
     data = {"format_version": FORMAT_VERSION, **{name: getattr(record, name) for name in facts}}
     data |= {"decisions": list(record.decisions), "heads": [rung.to_json() for rung in record.rungs]}
+    data["trust"] = None if record.trust is None else record.trust.to_json()
     write_json(record.folder / "environment.json", dict(record.environment))
     write_json(record.folder / "run.json", data)
 
@@ -182,6 +184,7 @@ def read_run(folder: Path) -> RunRecord:
         seconds=float(data["seconds"]),
         decisions=tuple(data.get("decisions", ())),
         rungs=tuple(Rung.from_json(rung) for rung in data.get("heads", ())),
+        trust=_trust(data),
     )
 
 
@@ -302,8 +305,10 @@ def _mistakes(data: Mapping[str, Any]) -> list[str]:
         "recipe": lambda value: isinstance(value, dict),
         "decisions": lambda value: isinstance(value, list) and all(isinstance(line, str) for line in value),
         "heads": _are_rungs,
+        "trust": lambda value: value is None or _is_trust(value),
     }
-    missing = [f"{key} is missing" for key in checks if key not in (*data, "decisions", "heads")]
+    later = ("decisions", "heads", "trust")  # what the first runs did not have
+    missing = [f"{key} is missing" for key in checks if key not in (*data, *later)]
     return missing + [
         f"{key} is wrong" for key, fits in checks.items() if key in data and not fits(data[key])
     ]
@@ -314,6 +319,18 @@ def _are_rungs(value: Any) -> bool:
         return isinstance(value, list) and all(Rung.from_json(rung) for rung in value)
     except TypeError:
         return False
+
+
+def _is_trust(value: Any) -> bool:
+    try:
+        return isinstance(value, dict) and bool(Trust.from_json(value))
+    except (TypeError, KeyError):
+        return False
+
+
+def _trust(data: Mapping[str, Any]) -> Trust | None:
+    found = data.get("trust")
+    return None if found is None else Trust.from_json(found)
 
 
 def _no_run(folder: Path) -> RunError:

@@ -53,16 +53,17 @@ def made(job, run, weights):
             pixels=job.pixels,
             history=run.history,
             best_epoch=run.best_epoch,
+            chose=halved(job.index, job.index.rows("validation"), job.recipe.split.seed)[0],
         )
 
     return made_of
 
 
 def test_the_weights_of_a_run_lead_to_its_model_again(job, run, made):
-    evaluation, tables = judge_and_bundle(job, made())
-    told = {split: result.to_json() for split, result in evaluation.items()}
+    judged = judge_and_bundle(job, made())
+    told = {split: result.to_json() for split, result in judged.evaluation.items()}
     assert told == {split: result.to_json() for split, result in run.evaluation.items()}
-    assert [table.split for table in tables] == ["train", "validation", "test"]
+    assert [table.split for table in judged.tables] == ["train", "validation", "test"]
     assert (job.folder / "model.onnx").read_bytes() == run.bundle.read_bytes()
 
 
@@ -82,9 +83,11 @@ def test_without_held_out_photos_those_of_training_are_compared(job, made, monke
         "sortograph.api.judging.check_parity", lambda logits, *_, **__: seen.append(len(logits))
     )
     alone = replace(job, index=replace(job.index, splits=("train",) * len(job.index)))
-    evaluation, _ = judge_and_bundle(alone, made())
-    assert sum(seen) == len(job.index) == evaluation["train"].n
-    assert set(evaluation) == {"train"}
+    judged = judge_and_bundle(alone, made())
+    assert sum(seen) == len(job.index) == judged.evaluation["train"].n
+    assert set(judged.evaluation) == {"train"}
+    assert judged.trust is None
+    assert open_bundle(job.folder / "model.onnx").manifest.abstain == ()
 
 
 def test_a_single_wrong_weight_is_noticed_and_nothing_is_written(job, made, weights):
@@ -96,7 +99,7 @@ def test_a_single_wrong_weight_is_noticed_and_nothing_is_written(job, made, weig
 
 
 def test_the_bundle_says_of_each_split_only_what_is_short(job, made):
-    evaluation, _ = judge_and_bundle(job, made())
+    evaluation = judge_and_bundle(job, made()).evaluation
     manifest = open_bundle(job.folder / "model.onnx").manifest
     assert set(manifest.evaluation) == set(evaluation)
     assert all(set(result) == {"n", "metrics"} for result in manifest.evaluation.values())
@@ -117,7 +120,9 @@ def test_a_split_is_answered_in_its_own_order_in_batches_and_told(job):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("sortograph.api.judging._BATCH", 4)
-        table = predict_split(index, "test", run, pixels, told.append)
+        answered = predict_split(index, "test", run, pixels, told.append)
+    table = answered.table
+    assert np.array_equal(answered.embeddings, table.logits), "the run above answers so"
     assert batches == [rows[start : start + 4].tolist() for start in range(0, 15, 4)]
     assert table.logits[:, 0].tolist() == rows.tolist() == table.rows.tolist()
     assert table.labels.tolist() == index.labels[rows].tolist()

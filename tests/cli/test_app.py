@@ -6,8 +6,8 @@ import typer
 from sortograph.cli import app
 
 VERBS = [
-    "index", "audit", "quarantine", "train", "evaluate", "report", "predict", "recipes", "backbones",
-    "weights", "cache", "demo", "doctor",
+    "index", "audit", "quarantine", "train", "evaluate", "report", "diagnose", "compare", "sweep", "predict",
+    "recipes", "backbones", "weights", "cache", "demo", "doctor",
 ]  # fmt: skip
 EVERYWHERE = {"--json", "--quiet", "--verbose", "--debug"}
 
@@ -36,7 +36,9 @@ def test_the_verbs():
     }
 
 
-@pytest.mark.parametrize("verb", ["index", "train", "evaluate", "report", "demo", "doctor"])
+@pytest.mark.parametrize(
+    "verb", ["index", "train", "evaluate", "report", "diagnose", "compare", "demo", "doctor"]
+)
 def test_options_that_every_verb_has(verb):
     assert known_options(TREE[verb]) >= EVERYWHERE
 

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from sortograph.evaluation import difference, judge, mcnemar_exact, paired_difference, wilson
+from sortograph.evaluation import difference, judge, mcnemar_exact, paired_difference, share, wilson
 from sortograph.evaluation.intervals import f1_score, mean_interval, mean_of_shares, t_value
 from sortograph.records import PredictionTable
 
@@ -54,9 +54,9 @@ def test_wilson_refuses_what_is_no_share(hits: int, n: int, level: float) -> Non
 
 def test_f1_of_one_class() -> None:
     estimate = f1_score(8, 2)
-    share = wilson(8, 10)
+    part = share(8, 10)
     assert estimate.value == pytest.approx(2 * 8 / (2 * 8 + 2))
-    assert estimate.low == pytest.approx(2 * share.low / (1 + share.low))
+    assert estimate.low == pytest.approx(2 * part.low / (1 + part.low))
     assert (f1_score(0, 4).value, f1_score(4, 0).high) == (0, 1)
 
 

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from sortograph.api.auditing import Audited, audit
     from sortograph.api.caching import cache_info, clear_cache
     from sortograph.api.comparing import compare
+    from sortograph.api.diagnosing import diagnose
     from sortograph.api.digits import demo
     from sortograph.api.kitchen import check_recipe, copy_recipe, recipes
     from sortograph.api.machine import doctor
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from sortograph.api.quarantining import quarantine
     from sortograph.api.reviewing import Evaluated, evaluate, report
     from sortograph.api.stock import add_weights, backbones, weights
+    from sortograph.api.sweeping import sweep
     from sortograph.api.training import train
 
 __all__ = [
@@ -30,6 +32,7 @@ __all__ = [
     "compare",
     "copy_recipe",
     "demo",
+    "diagnose",
     "doctor",
     "evaluate",
     "index",
@@ -39,6 +42,7 @@ __all__ = [
     "quarantine",
     "recipes",
     "report",
+    "sweep",
     "train",
     "weights",
 ]
@@ -47,6 +51,7 @@ _NAMES = {
     "auditing": ("Audited", "audit"),
     "caching": ("cache_info", "clear_cache"),
     "comparing": ("compare",),
+    "diagnosing": ("diagnose",),
     "digits": ("demo",),
     "kitchen": ("check_recipe", "copy_recipe", "recipes"),
     "machine": ("doctor",),
@@ -55,6 +60,7 @@ _NAMES = {
     "quarantining": ("quarantine",),
     "reviewing": ("Evaluated", "evaluate", "report"),
     "stock": ("add_weights", "backbones", "weights"),
+    "sweeping": ("sweep",),
     "training": ("train",),
 }
 __getattr__ = lazy.getter(__name__, _NAMES)

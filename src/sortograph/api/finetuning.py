@@ -74,7 +74,9 @@ def finetuned(job: Job, made: Made, opened: Opened, chosen: Chosen, checkpoint: 
             f"finetune.drop_path does nothing: {opened.backbone.name} has no blocks to leave out",
         )
     fitted, about = finetune(_task(job, select), network, checkpoint)
-    frozen = replace(made, history=fitted.history, best_epoch=None, decisions=(*made.decisions, *notes))
+    frozen = replace(
+        made, history=fitted.history, best_epoch=None, decisions=(*made.decisions, *notes), chose=select
+    )
     if fitted.interrupted:
         after = f"interrupted after {counted(len(fitted.history), 'epoch')}; until it goes on, the"
         return replace(_with(frozen, f"{_what(network)}: {after} frozen head is kept"), interrupted=True)
@@ -230,6 +232,7 @@ def _exported(job: Job, made: Made, opened: Opened, network: FinetuneNetwork, fi
         weights=weights,
         reference=_answers(network),
         known=None,
+        embedded=None,
         best_epoch=fitted.best_epoch,
         tolerance=_TOLERANCE,
         scored=True,

@@ -58,7 +58,8 @@ class Made:
     weights    what weights.safetensors holds
     reference  photos uint8 (N, H, W, 3) → logits (N, C), computed another way than the graph does
     pixels     of the size that the graph takes
-    known      rows → logits, where the answers to photos are known already; else the graph is asked
+    known, embedded  rows → logits and embeddings, where they are known already; else the graph is asked
+    chose      rows of the validation photos that chose something: they may not calibrate
     about      where and how it was computed, for environment.json
     decisions  what was decided and why, a sentence each
     rungs      the heads that were tried
@@ -72,6 +73,8 @@ class Made:
     reference: Callable[[NDArray[np.uint8]], Logits]
     pixels: PhotoPixels
     known: Callable[[Rows], Logits] | None = None
+    embedded: Callable[[Rows], Logits] | None = None
+    chose: Rows = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     history: tuple[EpochRow, ...] = ()
     best_epoch: int | None = None
     interrupted: bool = False

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,8 @@ from sortograph.bundle.golden import golden_photos
 from sortograph.bundle.runtime import FILE_NAME, Answers
 from sortograph.bundle.store import write_bundle
 from sortograph.errors import GateError
-from sortograph.evaluation import judge_all
-from sortograph.export import check_parity
+from sortograph.evaluation import groups_of, judge_all, likeness_to, prototypes, trust
+from sortograph.export import check_parity, with_likeness
 from sortograph.records import (
     SPLITS,
     BundleManifest,
@@ -26,6 +27,7 @@ from sortograph.records import (
     PredictionTable,
     Progress,
     Step,
+    Trust,
 )
 
 _BATCH = 32
@@ -35,10 +37,29 @@ Run = Callable[[NDArray[np.uint8]], Answers]
 Pixels = Callable[[NDArray[np.int64]], NDArray[np.uint8]]
 
 
-def judge_and_bundle(job: Job, made: Made) -> tuple[dict[str, EvaluationResult], list[PredictionTable]]:
-    """Check the graph against what was taught on held-out photos, judge every split, write model.onnx.
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """All that was measured of a model; `trust` is None without photos to calibrate on."""
 
-    The test photos judge once: not a run that was interrupted and may go on.
+    evaluation: dict[str, EvaluationResult]
+    tables: list[PredictionTable]
+    trust: Trust | None
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The answers to the photos of one split, and their embeddings, float32 (N, D)."""
+
+    table: PredictionTable
+    embeddings: NDArray[np.float32]
+
+
+def judge_and_bundle(job: Job, made: Made) -> Judged:
+    """Check the graph against what was taught on held-out photos, calibrate, judge every split, write
+    model.onnx.
+
+    Validation photos that chose nothing calibrate: temperature, thresholds, likeness. The test photos judge
+    once: not a run that was interrupted and may go on.
     Raises GateError when the exported model answers otherwise than the one that was taught.
     """
     index, where = job.index, str(job.folder / FILE_NAME)
@@ -49,38 +70,85 @@ def judge_and_bundle(job: Job, made: Made) -> tuple[dict[str, EvaluationResult],
         return Answers(*session.run(list(guard.OUTPUTS), {guard.INPUT: np.ascontiguousarray(photos)}))
 
     _check(job, made, run, where)
-    tables = [
-        _table(job, made, split, run)
+    found = {
+        split: _answered(job, made, split, run)
         for split in SPLITS
         if made.scored and len(index.rows(split)) and not (split == "test" and made.interrupted)
-    ]
-    evaluation = judge_all(index, tables)
+    }
+    centres = prototypes(found["train"].embeddings) if "train" in found else None
+    measured = _trust(index, made, found.get("validation"), centres)
+    temperature = 1.0 if measured is None else measured.temperature
+    tables = [answered.table for answered in found.values()]
+    evaluation = judge_all(index, tables, temperature=temperature)
+    if "validation" in evaluation:
+        evaluation["validation"] = replace(evaluation["validation"], chose=len(made.chose))
+    golden = run(golden_photos(job.pixels.spec.size)).logits
+    _check_finite(golden, made)
+    graph = made.graph if centres is None else with_likeness(made.graph, centres)
+    write_bundle(job.folder / FILE_NAME, graph, _manifest(job, made, evaluation, measured), golden)
+    return Judged(evaluation, tables, measured)
+
+
+def _manifest(
+    job: Job, made: Made, evaluation: Mapping[str, EvaluationResult], measured: Trust | None
+) -> BundleManifest:
     manifest = BundleManifest(
-        classes=index.classes,
+        classes=job.index.classes,
         preprocess=job.pixels.spec,
-        fingerprint=index.fingerprint,
+        fingerprint=job.index.fingerprint,
         evaluation={split: _short(result) for split, result in evaluation.items()},
         weights_licence=made.licence,
         recipe=made.recipe.name,
         made_with=f"sortograph {sortograph.__version__}",
     )
-    golden = run(golden_photos(job.pixels.spec.size)).logits
+    if measured is None:
+        return manifest
+    told = measured.to_json()
+    return replace(
+        manifest,
+        temperature=measured.temperature,
+        abstain=tuple(told["abstain"]),
+        conformal=tuple(told["conformal"]),
+        likeness=told["likeness"] or {},
+        calibrated={name: told[name] for name in ("split", "n", "groups")},
+    )
+
+
+def _trust(
+    index: DatasetIndex, made: Made, validation: Answered | None, centres: NDArray[np.float32] | None
+) -> Trust | None:
+    """By the validation photos that had no part in choosing."""
+    if validation is None:
+        return None
+    table = validation.table
+    free = ~np.isin(table.rows, made.chose)
+    some = PredictionTable(
+        table.rows[free],
+        table.logits[free],
+        None if table.labels is None else table.labels[free],
+        table.classes,
+        table.split,
+    )
+    likeness = None if centres is None else likeness_to(centres, validation.embeddings[free])
+    return trust(some, groups_of(index, some.rows), likeness)
+
+
+def _check_finite(golden: NDArray[np.float32], made: Made) -> None:
     if not np.isfinite(golden).all():
         lower = made.recipe.train.learning_rate / 10
         raise GateError(
             "the trained network's answers are not finite numbers: its weights have exploded",
             fix=f"--set train.learning_rate={lower:g} or --set train.clip_norm=1",
         )
-    write_bundle(job.folder / FILE_NAME, made.graph, manifest, golden)
-    return evaluation, tables
 
 
-def _table(job: Job, made: Made, split: str, run: Run) -> PredictionTable:
+def _answered(job: Job, made: Made, split: str, run: Run) -> Answered:
     index = job.index
-    if made.known is None:
-        return predict_split(index, split, run, lambda rows: job.pixels.evaluation(index, rows), job.progress)
     rows = index.rows(split)
-    return PredictionTable(rows, made.known(rows), index.labels[rows], index.classes, split)
+    if made.known is None or made.embedded is None:
+        return predict_split(index, split, run, lambda rows: job.pixels.evaluation(index, rows), job.progress)
+    table = PredictionTable(rows, made.known(rows), index.labels[rows], index.classes, split)
+    return Answered(table, made.embedded(rows))
 
 
 def _check(job: Job, made: Made, run: Run, where: str) -> None:
@@ -101,16 +169,16 @@ def _check(job: Job, made: Made, run: Run, where: str) -> None:
         check_parity(expected, run(photos), job.index.classes, where=where, tolerance=made.tolerance)
 
 
-def predict_split(
-    index: DatasetIndex, split: str, run: Run, pixels: Pixels, progress: Progress
-) -> PredictionTable:
+def predict_split(index: DatasetIndex, split: str, run: Run, pixels: Pixels, progress: Progress) -> Answered:
     """The answers for all photos of one split."""
     rows = index.rows(split)
-    logits = []
+    answers = []
     for start in range(0, len(rows), _BATCH):
-        logits.append(run(pixels(rows[start : start + _BATCH])).logits)
+        answers.append(run(pixels(rows[start : start + _BATCH])))
         progress(Step(f"judging {split}", min(start + _BATCH, len(rows)), len(rows)))
-    return PredictionTable(rows, np.concatenate(logits), index.labels[rows], index.classes, split)
+    logits = np.concatenate([answer.logits for answer in answers])
+    table = PredictionTable(rows, logits, index.labels[rows], index.classes, split)
+    return Answered(table, np.concatenate([answer.embedding for answer in answers]))
 
 
 def _short(result: EvaluationResult) -> dict[str, Any]:

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sortograph.api.job import Job, Made
+from sortograph.api.job import Job, Made, Rows
+from sortograph.dataset.halves import halved
 from sortograph.dataset.reading import Keeper
 from sortograph.errors import DataError
 from sortograph.loading.pixels import PhotoPixels
 from sortograph.models import plan
 from sortograph.recipe import Recipe
-from sortograph.records import DatasetIndex, Progress
+from sortograph.records import DatasetIndex, Progress, Said
 
 if TYPE_CHECKING:
     from sortograph.training.checkpoint import Checkpoint
@@ -42,8 +43,9 @@ class NetworkMaker:
         """Raises GateError when the loss is no number, StorageError when a checkpoint cannot be written."""
         from sortograph.export import to_onnx
         from sortograph.training.fit import fit, reference
-        from sortograph.training.loop import Task
+        from sortograph.training.loop import Phase, Task
 
+        watched, chose = _watched(job)
         layers = plan(job.recipe.model, job.pixels.spec.size, len(job.index.classes))
         task = Task(
             job.recipe,
@@ -53,6 +55,7 @@ class NetworkMaker:
             job.stop,
             job.progress,
             job.deadline,
+            Phase(job.recipe.train, "train", watched),
         )
         fitted, about = fit(task, layers, checkpoint)
         weights = {name: np.ascontiguousarray(value.numpy()) for name, value in fitted.weights.items()}
@@ -66,7 +69,26 @@ class NetworkMaker:
             best_epoch=fitted.best_epoch,
             interrupted=fitted.interrupted,
             about=about,
+            chose=chose,
         )
+
+
+def _watched(job: Job) -> tuple[Rows, Rows]:
+    """Validation photos that are looked at after each epoch, and those of them that choose something."""
+    train, rows = job.recipe.train, job.index.rows("validation")
+    chooses = train.keep == "best" or train.early_stopping or train.schedule == "plateau"
+    if not chooses or not len(rows):
+        return rows, rows[:0]
+    select, calibrate = halved(job.index, rows, job.recipe.split.seed)
+    if not len(select):
+        return rows, rows
+    job.progress(
+        Said(
+            f"validation is halved: {len(select)} photos choose the epoch, {len(calibrate)} are left for "
+            "calibration"
+        )
+    )
+    return select, select
 
 
 def check_labels(settings: Recipe, index: DatasetIndex) -> None:

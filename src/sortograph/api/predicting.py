@@ -29,18 +29,20 @@ def predict(
     inputs: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
     *,
     top_k: int = 5,
+    max_error: float | None = None,
     progress: Progress = silent,
 ) -> Iterator[Prediction]:
     """The answers for photos and for folders of photos, one after the other.
 
     model: a model.onnx or the run folder that holds one; `load` keeps it open for several calls
+    max_error: as `load` takes it: less sure answers are withheld
     progress: is told in the end how many files of the folders were no photos
 
     Raises BundleError, DataError for inputs that do not exist. Unreadable photos give a Prediction with
     `error`, as do names on standard input ("-" among the inputs) of files that do not exist.
     """
     given = [inputs] if isinstance(inputs, str | os.PathLike) else list(inputs)
-    classifier, photos = load(model), find_photos(given, progress=progress)
+    classifier, photos = load(model, max_error=max_error), find_photos(given, progress=progress)
     return classifier.predict_many(photos, top_k=top_k)
 
 

@@ -142,11 +142,12 @@ def _on_photos(
     index, notes = placed(found, record)
     tell_rejected(index, progress)
     tables = _tables(index, bundle, progress)
-    evaluation = judge_all(index, tables)
+    temperature = bundle.manifest.temperature
+    evaluation = judge_all(index, tables, temperature=temperature)
     if out is not None:
         folder = runs.new_run("evaluation", out)
         runs.write_evaluation(folder, evaluation)
-        runs.write_predictions(folder, index, tables)
+        runs.write_predictions(folder, index, tables, temperature)
     return _Found(evaluation, (*index.notes, *notes), index.rejected, index.ignored)
 
 
@@ -155,7 +156,7 @@ def _tables(index: DatasetIndex, bundle: Bundle, progress: Progress) -> list[Pre
         return _prepared(index, rows, bundle)
 
     return [
-        predict_split(index, split, bundle.run, pixels, progress)
+        predict_split(index, split, bundle.run, pixels, progress).table
         for split in (*SPLITS, NEW)
         if len(index.rows(split))
     ]

@@ -246,17 +246,19 @@ def _finish(job: Job, record: RunRecord, made: Made) -> RunRecord:
     write_atomic(job.folder / "recipe.toml", recipe_toml(made.recipe).encode())
     write_atomic(job.folder / _WEIGHTS, save(dict(made.weights)))
     runs.write_history(job.folder, record.history)
-    evaluation, tables = judge_and_bundle(job, made)
+    judged = judge_and_bundle(job, made)
     record = replace(
         record,
-        evaluation=evaluation,
+        evaluation=judged.evaluation,
+        trust=judged.trust,
         status="interrupted" if made.interrupted else "finished",
         seconds=time.monotonic() - job.began,
     )
-    runs.write_evaluation(job.folder, evaluation)
-    runs.write_predictions(job.folder, job.index, tables)
+    temperature = 1.0 if judged.trust is None else judged.trust.temperature
+    runs.write_evaluation(job.folder, judged.evaluation)
+    runs.write_predictions(job.folder, job.index, judged.tables, temperature)
     runs.write_run(record)
-    draw_report(job, record, tables)
+    draw_report(job, record, judged.tables)
     if not made.interrupted:
         shutil.rmtree(job.folder / "checkpoints", ignore_errors=True)
     record = replace(record, seconds=time.monotonic() - job.began)

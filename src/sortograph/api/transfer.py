@@ -145,6 +145,8 @@ class TransferMaker:
             reference=self._exact(job, chosen),
             pixels=self.pixels,
             known=known if exact else None,  # else the graph is asked, which is what is shipped
+            embedded=table.of if exact else None,
+            chose=_select(job),
             history=chosen.history,
             best_epoch=chosen.best_epoch,
             about={
@@ -180,16 +182,23 @@ def _one_spec(specs: Sequence[PreprocessSpec], names: Sequence[str]) -> Preproce
     return specs[0]
 
 
-def _watched(job: Job, table: FeatureTable) -> tuple[Views, Rows] | None:
-    """Embeddings and labels of the half of validation that may choose; None where nothing chooses by it."""
+def _select(job: Job) -> Rows:
+    """Validation photos that choose: half of them where a head has epochs, else none."""
     rows = job.index.rows("validation")
     if job.recipe.head.kind != "mlp" or not len(rows):
+        return rows[:0]
+    return halved(job.index, rows, job.recipe.split.seed)[0]
+
+
+def _watched(job: Job, table: FeatureTable) -> tuple[Views, Rows] | None:
+    """Embeddings and labels of the validation photos that choose; None where nothing chooses by them."""
+    select = _select(job)
+    if not len(select):
         return None
-    select, calibrate = halved(job.index, rows, job.recipe.split.seed)
+    left = len(job.index.rows("validation")) - len(select)
     job.progress(
         Said(
-            f"validation is halved: {len(select)} photos choose the epoch, {len(calibrate)} are left for "
-            "calibration"
+            f"validation is halved: {len(select)} photos choose the epoch, {left} are left for calibration"
         )
     )
     return table.of(select), job.index.labels[select]

@@ -25,6 +25,7 @@ MAX_TEXT = 2**23
 MAX_WIDTH = 2**20
 INPUT = "photos"
 OUTPUTS = ("probabilities", "logits", "embedding")
+LIKENESS = "likeness"  # an output that a bundle may have beside the others
 BACKBONE_OUTPUTS = ("embedding",)
 TEMPERATURE = "temperature"
 _FEW = 16
@@ -188,7 +189,8 @@ def _graph(reader: _Reader, graph: Found) -> None:
     inputs = [reader.text(reader.message(s, schema.VALUE).get("name")) for s in graph.get("input", [])]
     reader.outputs_found = [reader.message(span, schema.VALUE) for span in graph.get("output", [])]
     outputs = [reader.text(output.get("name")) for output in reader.outputs_found]
-    if inputs != [INPUT] or sorted(outputs) != sorted(reader.outputs):
+    extra = [LIKENESS] if reader.outputs == OUTPUTS and LIKENESS in outputs else []
+    if inputs != [INPUT] or sorted(outputs) != sorted([*reader.outputs, *extra]):
         raise BundleError(
             f"a model from {_named(inputs)} to {_named(outputs)}",
             expected=f"a model from {INPUT} to {', '.join(reader.outputs)}",

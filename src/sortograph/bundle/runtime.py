@@ -22,21 +22,27 @@ FILE_NAME = "model.onnx"
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What the graph says of N photos: probabilities (N, C), logits (N, C), embedding (N, D); all float32."""
+    """What the graph says of N photos: probabilities (N, C), logits (N, C), embedding (N, D); all float32.
+
+    likeness (N,), −1–1: to the photos of training; None where the model does not tell.
+    """
 
     probabilities: NDArray[np.float32]
     logits: NDArray[np.float32]
     embedding: NDArray[np.float32]
+    likeness: NDArray[np.float32] | None = None
 
 
 class Bundle:
     """An open model.onnx. Made by `open_bundle`; may be used by several threads at once."""
 
-    __slots__ = ("_golden", "_session", "manifest", "path", "sha256")
+    __slots__ = ("_golden", "_outputs", "_session", "manifest", "path", "sha256")
 
     def __init__(self, path: Path, manifest: BundleManifest, sha256: str, session: Any, golden: str) -> None:
         self.path, self.manifest, self.sha256 = path, manifest, sha256
         self._session, self._golden = session, golden
+        names = [put.name for put in session.get_outputs()]
+        self._outputs = [*guard.OUTPUTS, *([guard.LIKENESS] if guard.LIKENESS in names else [])]
 
     def run(self, photos: NDArray[np.uint8]) -> Answers:
         """Answers for photos, uint8 (N, H, W, 3) RGB of the manifest's size, N ≥ 1.
@@ -51,7 +57,7 @@ class Bundle:
                 expected=f"uint8 (N, {', '.join(map(str, expected))}) with N of at least 1",
             )
         try:
-            results = self._session.run(list(guard.OUTPUTS), {guard.INPUT: np.ascontiguousarray(photos)})
+            results = self._session.run(self._outputs, {guard.INPUT: np.ascontiguousarray(photos)})
         except Exception as error:  # pybind11 makes a class of each of ONNX Runtime's status codes
             raise BundleError(f"the model failed ({first_line(error)})", where=str(self.path)) from None
         answers = Answers(*results)
@@ -161,6 +167,8 @@ def _check_shapes(session: Any, manifest: BundleManifest, where: str) -> None:
         "logits": ("tensor(float)", (classes,)),
         "embedding": ("tensor(float)", None),
     }
+    if guard.LIKENESS in puts:
+        wanted[guard.LIKENESS] = ("tensor(float)", ())
     for name, (kind, shape) in wanted.items():
         put = puts[name]
         fits = len(put.shape) == 2 if shape is None else tuple(put.shape[1:]) == shape

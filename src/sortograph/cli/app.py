@@ -15,11 +15,13 @@ from sortograph.cli import (
     cache,
     compare,
     data,
+    diagnose,
     doctor,
     judge,
     quarantine,
     recipes,
     streams,
+    sweep,
     train,
     weights,
     words,
@@ -62,6 +64,8 @@ def app() -> typer.Typer:
     made.command("train")(deferred(train.train))
     made.command("evaluate")(deferred(judge.evaluate))
     made.command("report")(deferred(judge.report))
+    made.command("diagnose")(deferred(diagnose.diagnose))
+    made.command("sweep")(deferred(sweep.sweep))
     made.command("compare")(deferred(compare.compare))
     made.command(
         "predict",

@@ -30,20 +30,24 @@ def run(arguments: list[str]) -> int:
         return 0
     from sortograph.classify import find_photos, load
 
-    classifier = load(options.model)
+    classifier = load(options.model, max_error=options.max_error)
     if options.verbose:
         _describe(classifier)
     keepers = [keeper for keeper in (_csv_file(options), _grid(options)) if keeper]
-    total, failed = 0, 0
+    total, failed, withheld = 0, 0, 0
     columns = _Columns(classifier.classes)
     shower = _shower(options, columns)
     photos = columns.widened(find_photos(options.inputs, progress=None if options.quiet else _tell))
     for answer in classifier.predict_many(photos, top_k=_top_k(options)):
         total, failed = total + 1, failed + (answer.error is not None)
+        withheld += answer.label is None and answer.error is None
         for take in (shower, *(keeper.take for keeper in keepers)):
             take(answer)
     for keeper in keepers:
         keeper.finish(options.quiet)
+    if withheld and not options.quiet:
+        wrong = f"at most {100 * options.max_error:g} % of the others are wrong"
+        streams.note(f"{withheld} of {total} answers are withheld, so that {wrong}")
     return _outcome(total, failed)
 
 
@@ -81,6 +85,7 @@ def _parser() -> _Parser:
     forms = parser.add_mutually_exclusive_group()
     forms.add_argument("--json", action="store_true", help=words.JSON)
     forms.add_argument("--csv", nargs="?", const=_STDOUT, metavar="FILE.csv", help=words.PREDICT_CSV)
+    parser.add_argument("--max-error", type=_share, metavar="SHARE", help=words.PREDICT_MAX_ERROR)
     parser.add_argument("--grid", type=Path, metavar="FILE.png", help=words.PREDICT_GRID)
     parser.add_argument("--top-k", type=int, metavar="N", help=words.PREDICT_TOP_K)
     parser.add_argument("--quiet", action="store_true", help=words.QUIET)
@@ -101,6 +106,24 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     if options.top_k is not None and options.top_k < 1:
         raise UsageError(f"--top-k is {options.top_k}", expected="a whole number of at least 1")
     return options
+
+
+def _share(text: str) -> float:
+    """
+    >>> _share("2%"), _share("0.02")
+    (0.02, 0.02)
+    """
+    try:
+        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        value = -1.0
+    if not 0 < value < 1:
+        raise UsageError(
+            f"--max-error is {text}",
+            expected="a share of wrong answers, such as 2% or 0.02",
+            fix=f"{COMMAND} --help",
+        )
+    return value
 
 
 def _with_csv_place(arguments: list[str]) -> list[str]:

@@ -42,8 +42,13 @@ Start with one of these:
   sortograph audit PHOTOS   tells what is wrong with them
   sortograph train PHOTOS   trains on them"""
 
+DIAGNOSE_PHOTOS = "The photos that the run had: for a learning curve, and for --try."
+DIAGNOSE_TRY = "Train short runs with the remedies, and tell what each really does to the validation photos."
+DIAGNOSE_BUDGET = "Time that the runs of --try may take together, such as 5m (default: 10m)."
+
 PREDICT = "Tell what is on photos."
 PREDICT_INPUTS = "Photos, folders of photos, or - for names on standard input."
 PREDICT_CSV = "Write a table to FILE.csv; without a FILE to stdout."
+PREDICT_MAX_ERROR = "Withhold unsure answers, so that of the others at most this share is wrong: 0.02."
 PREDICT_GRID = "Draw the photos with their answers into this PNG file."
 PREDICT_TOP_K = "How many classes to name for each photo (default: 5 in JSON, else 1)."

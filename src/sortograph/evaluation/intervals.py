@@ -12,7 +12,10 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
+from sortograph.evaluation.binomial import exact_limits
 from sortograph.records import Estimate
+
+_FEW = 5  # right or wrong: below that, Wilson's interval may miss too often
 
 
 def wilson(hits: int, n: int, level: float = 0.95) -> Estimate:
@@ -26,21 +29,48 @@ def wilson(hits: int, n: int, level: float = 0.95) -> Estimate:
     """
     if n < 1 or not 0 <= hits <= n:
         raise ValueError(f"{hits} of {n} is no share")
-    z2 = z_value(level) ** 2
-    share = hits / n
-    centre = (share + z2 / (2 * n)) / (1 + z2 / n)
-    reach = math.sqrt(z2 * (share * (1 - share) + z2 / (4 * n)) / n) / (1 + z2 / n)
-    # At 0 and 1 rounding could leave a limit a hair away from the share itself.
-    low = 0.0 if hits == 0 else max(0.0, centre - reach)
-    high = 1.0 if hits == n else min(1.0, centre + reach)
-    return Estimate(share, low, high, level, n, "wilson")
+    return Estimate(hits / n, *score_limits(hits / n, n, level), level, n, "wilson")
+
+
+def share(hits: int, n: int, level: float = 0.95) -> Estimate:
+    """Share hits / n: Wilson's interval, or Clopper and Pearson's where fewer than five hit or miss.
+
+    Raises ValueError as `wilson` does.
+
+    >>> str(share(59, 60)), share(59, 60).method
+    ('0.983 [0.911, 1.000], n = 60', 'clopper-pearson')
+    """
+    near = wilson(hits, n, level)
+    if min(hits, n - hits) >= _FEW:
+        return near
+    low, high = exact_limits(hits, n, level)
+    return Estimate(near.value, low, high, level, n, "clopper-pearson")
+
+
+def share_of(right: NDArray[np.bool_], groups: NDArray[np.int64] | None, level: float = 0.95) -> Estimate:
+    """Share of bool (N,), N ≥ 1, with the interval that its groups allow.
+
+    groups: int64 (N,), equal for photos that belong together; None where each stands for itself
+
+    Photos of a group tell less than as many strangers: Wilson's interval for the effective number of photos,
+    Rao and Scott, "A simple method for the analysis of clustered binary data", Biometrics 48 (1992), 577–585.
+    Where the groups do not differ at all, each counts as one photo.
+    Raises ValueError for no photos.
+    """
+    n, hits = len(right), int(right.sum())
+    if groups is None or len(np.unique(groups)) == n:
+        return share(hits, n, level)
+    effective = _effective(right, groups)
+    value = hits / n
+    near = score_limits(value, effective, level)
+    return Estimate(value, *near, level, n, f"wilson, {len(np.unique(groups))} groups")
 
 
 def f1_score(right: int, wrong: int, level: float = 0.95) -> Estimate:
     """F1 of one class: `right` true positives; `wrong` false positives and false negatives together.
 
     F1 = 2J / (1 + J) rises with the share J = right / (right + wrong), which is binomial given its count;
-    so Wilson's limits of J, carried over, are limits of F1. A class neither met nor predicted has F1 0 and
+    so the limits of J, carried over, are limits of F1. A class neither met nor predicted has F1 0 and
     the interval [0, 1]. Raises ValueError for negative counts.
 
     >>> str(f1_score(9, 1))
@@ -48,13 +78,22 @@ def f1_score(right: int, wrong: int, level: float = 0.95) -> Estimate:
     """
     if right == wrong == 0:
         return Estimate(0.0, 0.0, 1.0, level, 0, "neither met nor predicted")
-    share = wilson(right, right + wrong, level)
-    value, low, high = (2 * x / (1 + x) for x in (share.value, share.low, share.high))
-    return Estimate(value, low, high, level, share.n, "wilson, of right / (right + wrong)")
+    part = share(right, right + wrong, level)
+    value, low, high = (2 * x / (1 + x) for x in (part.value, part.low, part.high))
+    return Estimate(value, low, high, level, part.n, f"{part.method}, of right / (right + wrong)")
 
 
-def mean_interval(values: NDArray[np.float64], level: float = 0.95) -> Estimate:
-    """Mean of values at or above 0, float64 (N,), with Student's interval; its low end stops at 0.
+def mean_interval(
+    values: NDArray[np.float64],
+    groups: NDArray[np.int64] | None = None,
+    level: float = 0.95,
+    *,
+    most: float = math.inf,
+) -> Estimate:
+    """Mean of values within 0–`most`, float64 (N,), with Student's interval, which ends there, too.
+
+    groups: int64 (N,), equal for photos that belong together: their sums are what varies then (the ratio
+            estimator of cluster sampling, Cochran, Sampling Techniques, 3rd ed., section 9A.2)
 
     One value alone tells nothing of its spread: the interval is then the value, and `method` says so.
     Raises ValueError for no values or a level outside 0–1.
@@ -64,10 +103,14 @@ def mean_interval(values: NDArray[np.float64], level: float = 0.95) -> Estimate:
         raise ValueError("no values have no mean")
     z_value(level)
     mean = float(values.mean())
-    if n == 1:
-        return Estimate(mean, mean, mean, level, n, "one photo, no interval")
-    reach = t_value(level, n - 1) * float(values.std(ddof=1)) / math.sqrt(n)
-    return Estimate(mean, max(0.0, mean - reach), mean + reach, level, n, "student t")
+    sums = values - mean if groups is None else _sums(values - mean, groups)
+    count = len(sums)
+    if count == 1:
+        alone = "photo" if n == 1 else "group"
+        return Estimate(mean, mean, mean, level, n, f"one {alone}, no interval")
+    reach = t_value(level, count - 1) * math.sqrt(count / (count - 1) * float(sums @ sums)) / n
+    told = "student t" if count == n else f"student t, {count} groups"
+    return Estimate(mean, max(0.0, mean - reach), min(most, mean + reach), level, n, told)
 
 
 def mean_of_shares(
@@ -168,6 +211,32 @@ def t_value(level: float, degrees: int) -> float:
         (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92_160,
     )
     return math.fsum(term / float(degrees) ** power for power, term in enumerate(terms))
+
+
+def score_limits(share: float, n: float, level: float) -> tuple[float, float]:
+    """Ends of Wilson's interval; n need not be whole."""
+    z2 = z_value(level) ** 2
+    centre = (share + z2 / (2 * n)) / (1 + z2 / n)
+    reach = math.sqrt(z2 * (share * (1 - share) + z2 / (4 * n)) / n) / (1 + z2 / n)
+    # At 0 and 1 rounding could leave a limit a hair away from the share itself.
+    low = 0.0 if share == 0 else max(0.0, centre - reach)
+    high = 1.0 if share == 1 else min(1.0, centre + reach)
+    return low, high
+
+
+def _effective(right: NDArray[np.bool_], groups: NDArray[np.int64]) -> float:
+    """How many photos that do not belong together would tell as much."""
+    n, value = len(right), float(right.mean())
+    sums = _sums(right.astype(np.float64) - value, groups)
+    count = len(sums)
+    variance = count / max(1, count - 1) * float(sums @ sums) / n**2
+    return min(float(n), value * (1 - value) / variance) if variance > 0 else float(count)
+
+
+def _sums(values: NDArray[np.float64], groups: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Of each group, float64 (G,)."""
+    found = np.bincount(np.unique(groups, return_inverse=True)[1], weights=values).astype(np.float64)
+    return found
 
 
 def _paired_counts(a_right: NDArray[np.bool_], b_right: NDArray[np.bool_]) -> tuple[int, int, int, int]:

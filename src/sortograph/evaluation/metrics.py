@@ -2,43 +2,159 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 from sortograph.errors import DataError
-from sortograph.evaluation.intervals import f1_score, mean_interval, mean_of_shares, wilson
+from sortograph.evaluation.calibration import calibration_error, reliability
+from sortograph.evaluation.intervals import f1_score, mean_interval, mean_of_shares, share_of
+from sortograph.evaluation.ranking import auroc, average_precision
 from sortograph.records import ClassScore, Estimate, EvaluationResult, PredictionTable
 
+_TOP = 5
 
-def judge(table: PredictionTable, *, temperature: float = 1.0, level: float = 0.95) -> EvaluationResult:
-    """Accuracy, balanced accuracy, macro F1 and log loss of one split, each with its interval at `level`.
 
-    The values are scikit-learn's `accuracy_score`, `balanced_accuracy_score`, `f1_score(average="macro")`
-    over the classes that have photos, and `log_loss` (natural logarithm, per photo). Both macro averages
-    leave out classes without photos in the split; `per_class` keeps them, with support 0.
-    `temperature` divides the logits and bears on the log loss alone.
+def judge(
+    table: PredictionTable,
+    *,
+    temperature: float = 1.0,
+    level: float = 0.95,
+    groups: NDArray[np.int64] | None = None,
+) -> EvaluationResult:
+    """All metrics of one split, each with its interval at `level`.
+
+    temperature: divides the logits; it bears on everything that is measured of probabilities
+    groups: int64 (N,), equal for photos that belong together, such as shots of one burst: such photos tell
+            less than strangers, and intervals are wider for it
+
+    Values are those of scikit-learn: `accuracy_score`, `balanced_accuracy_score`, `f1_score(average="macro")`
+    over the classes that have photos, `top_k_accuracy_score(k=5)` where there are more than five classes,
+    `log_loss` (natural logarithm, per photo), `brier_score_loss(scale_by_half=False)`, and the macro averages
+    of `roc_auc_score` and `average_precision_score`, one class against the rest; "ece" is
+    `calibration_error`. With a temperature, "log_loss_uncalibrated" and "ece_uncalibrated" are those without
+    it. Macro averages leave out classes without photos in the split; `per_class` keeps them, with support 0.
 
     Raises DataError when there are no photos, a photo has no label among the classes, or a logit is not
     finite; ValueError for a level outside 0–1.
     """
     labels = _usable_labels(table)
-    matrix = confusion(labels, table.predicted(), len(table.classes))
-    scores = tuple(_class_score(name, k, matrix, level) for k, name in enumerate(table.classes))
+    predicted = table.predicted()
+    sample = _Sample(table.logits, labels, predicted, table.probabilities(temperature), groups, level)
+    matrix = confusion(labels, predicted, len(table.classes))
+    scores = tuple(sample.score(name, k) for k, name in enumerate(table.classes))
     present = np.flatnonzero(matrix.sum(axis=1))
-    n = len(labels)
+    losses = photo_losses(table, labels, temperature)
     return EvaluationResult(
         split=table.split,
-        n=n,
+        n=len(labels),
         metrics={
-            "accuracy": wilson(int(matrix.trace()), n, level),
-            "balanced_accuracy": mean_of_shares([scores[k].recall for k in present], n),
-            "macro_f1": mean_of_shares([scores[k].f1 for k in present], n, _f1_correlation(matrix, present)),
-            "log_loss": mean_interval(photo_losses(table, labels, temperature), level),
+            "accuracy": share_of(sample.right, groups, level),
+            **sample.top5(),
+            "balanced_accuracy": mean_of_shares([scores[k].recall for k in present], len(labels)),
+            "macro_f1": _macro_f1(scores, matrix, present),
+            **sample.ranked(scores),
+            "log_loss": mean_interval(losses, groups, level),
+            "brier": mean_interval(sample.squares(), groups, level, most=2.0),
+            "ece": calibration_error(sample.confidence, sample.right, sample.units, level),
+            **({} if temperature == 1 else _uncalibrated(table, sample)),
         },
         per_class=scores,
         confusion=matrix,
         gaps={},
+        reliability=reliability(sample.confidence, sample.right, level),
     )
+
+
+def _uncalibrated(table: PredictionTable, sample: _Sample) -> dict[str, Estimate]:
+    """What calibration is there for, without it."""
+    confidence = table.probabilities().max(axis=1)
+    losses = photo_losses(table, sample.labels, 1.0)
+    return {
+        "log_loss_uncalibrated": mean_interval(losses, sample.groups, sample.level),
+        "ece_uncalibrated": calibration_error(confidence, sample.right, sample.units, sample.level),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Sample:
+    """One split: what was said and what is true."""
+
+    logits: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    predicted: NDArray[np.int64]
+    probabilities: NDArray[np.float64]
+    groups: NDArray[np.int64] | None
+    level: float
+
+    @property
+    def right(self) -> NDArray[np.bool_]:
+        hits: NDArray[np.bool_] = self.predicted == self.labels
+        return hits
+
+    @property
+    def confidence(self) -> NDArray[np.float64]:
+        shares: NDArray[np.float64] = self.probabilities.max(axis=1)
+        return shares
+
+    @property
+    def units(self) -> int:
+        """How many photos or groups there are."""
+        return len(self.labels) if self.groups is None else len(np.unique(self.groups))
+
+    def score(self, name: str, k: int) -> ClassScore:
+        true, said = self.labels == k, self.predicted == k
+        involved, both = true | said, true & said
+        alone = not true.any() or true.all()
+        scores = self.probabilities[:, k]
+        return ClassScore(
+            name=name,
+            precision=self._share(both, said, "never predicted"),
+            recall=self._share(both, true, "no photos"),
+            f1=f1_score(int(both.sum()), int((involved & ~both).sum()), self.level),
+            support=int(true.sum()),
+            auroc=None if alone else auroc(scores, true, self.groups, self.level),
+            average_precision=None if alone else average_precision(scores, true, self.groups, self.level),
+        )
+
+    def _share(self, hits: NDArray[np.bool_], among: NDArray[np.bool_], without: str) -> Estimate:
+        if not among.any():
+            return Estimate(0.0, 0.0, 1.0, self.level, 0, without)
+        groups = None if self.groups is None else self.groups[among]
+        return share_of(hits[among], groups, self.level)
+
+    def top5(self) -> dict[str, Estimate]:
+        if self.logits.shape[1] <= _TOP:
+            return {}
+        own = self.logits[np.arange(len(self.labels)), self.labels]
+        hit = (self.logits > own[:, None]).sum(axis=1) < _TOP
+        return {"top5_accuracy": share_of(hit, self.groups, self.level)}
+
+    def ranked(self, scores: Sequence[ClassScore]) -> dict[str, Estimate]:
+        """Macro averages; none where there is one class alone."""
+        found = {
+            "auroc": [score.auroc for score in scores if score.auroc is not None],
+            "average_precision": [
+                score.average_precision for score in scores if score.average_precision is not None
+            ],
+        }
+        return {name: mean_of_shares(parts, len(self.labels)) for name, parts in found.items() if parts}
+
+    def squares(self) -> NDArray[np.float64]:
+        """Of each photo the squared distance of its probabilities from the truth, 0–2 (Brier 1950)."""
+        own = self.probabilities[np.arange(len(self.labels)), self.labels]
+        rest = np.einsum("nc,nc->n", self.probabilities, self.probabilities) - own**2
+        distances: NDArray[np.float64] = np.maximum(0.0, rest) + (1 - own) ** 2
+        return distances
+
+
+def _macro_f1(
+    scores: Sequence[ClassScore], matrix: NDArray[np.int64], present: NDArray[np.int64]
+) -> Estimate:
+    parts, n = [scores[k].f1 for k in present], int(matrix.sum())
+    return mean_of_shares(parts, n, _f1_correlation(matrix, present))
 
 
 def confusion(labels: NDArray[np.int64], predicted: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
@@ -82,21 +198,6 @@ def _usable_labels(table: PredictionTable) -> NDArray[np.int64]:
             fix="train again with a lower learning rate",
         )
     return labels
-
-
-def _class_score(name: str, k: int, matrix: NDArray[np.int64], level: float) -> ClassScore:
-    right, support, predicted = int(matrix[k, k]), int(matrix[k].sum()), int(matrix[:, k].sum())
-    return ClassScore(
-        name=name,
-        precision=_share(right, predicted, level, "never predicted"),
-        recall=_share(right, support, level, "no photos"),
-        f1=f1_score(right, support + predicted - 2 * right, level),
-        support=support,
-    )
-
-
-def _share(hits: int, n: int, level: float, without: str) -> Estimate:
-    return wilson(hits, n, level) if n else Estimate(0.0, 0.0, 1.0, level, 0, without)
 
 
 def _f1_correlation(matrix: NDArray[np.int64], present: NDArray[np.int64]) -> NDArray[np.float64]:

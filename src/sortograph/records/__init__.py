@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from sortograph.records.bundle import BundleManifest
     from sortograph.records.comparison import Choice, ClassCounts, Compared, Contender, Pair
     from sortograph.records.dataset import SPLITS, DatasetIndex, PhotoFacts, Rejected
-    from sortograph.records.evaluation import ClassScore, Estimate, EvaluationResult, leaks
+    from sortograph.records.diagnosis import CurvePoint, Diagnosis, LearningCurve, Remedy, Trial, Verdict
+    from sortograph.records.evaluation import ClassScore, Estimate, EvaluationResult, Slice, leaks
     from sortograph.records.features import FeatureTable
     from sortograph.records.heads import Rung
     from sortograph.records.looks import LOOK
@@ -22,19 +23,37 @@ if TYPE_CHECKING:
     from sortograph.records.predictions import Prediction, PredictionTable
     from sortograph.records.progress import EpochDone, Event, Progress, Said, Step, silent
     from sortograph.records.run import EpochRow, RunRecord
+    from sortograph.records.sweeps import (
+        Claimed,
+        Configuration,
+        Contrast,
+        Runner,
+        RunOutcome,
+        RunTask,
+        Standing,
+        Swept,
+    )
+    from sortograph.records.trust import AbstainRow, ConformalRow, LikenessRow, ReliabilityBin, Trust
 
 __all__ = [
     "LOOK",
     "SPLITS",
+    "AbstainRow",
     "AuditResult",
     "Backbone",
     "BundleManifest",
     "Choice",
+    "Claimed",
     "ClassCounts",
     "ClassScore",
     "Compared",
+    "Configuration",
+    "ConformalRow",
     "Contender",
+    "Contrast",
+    "CurvePoint",
     "DatasetIndex",
+    "Diagnosis",
     "EpochDone",
     "EpochRow",
     "Estimate",
@@ -42,6 +61,8 @@ __all__ = [
     "Event",
     "FeatureTable",
     "Finding",
+    "LearningCurve",
+    "LikenessRow",
     "Pair",
     "PhotoFacts",
     "Prediction",
@@ -49,10 +70,21 @@ __all__ = [
     "PreprocessSpec",
     "Progress",
     "Rejected",
+    "ReliabilityBin",
+    "Remedy",
+    "RunOutcome",
     "RunRecord",
+    "RunTask",
     "Rung",
+    "Runner",
     "Said",
+    "Slice",
+    "Standing",
     "Step",
+    "Swept",
+    "Trial",
+    "Trust",
+    "Verdict",
     "leaks",
     "silent",
 ]
@@ -63,7 +95,8 @@ _NAMES = {
     "bundle": ("BundleManifest",),
     "comparison": ("Choice", "ClassCounts", "Compared", "Contender", "Pair"),
     "dataset": ("SPLITS", "DatasetIndex", "PhotoFacts", "Rejected"),
-    "evaluation": ("ClassScore", "Estimate", "EvaluationResult", "leaks"),
+    "diagnosis": ("CurvePoint", "Diagnosis", "LearningCurve", "Remedy", "Trial", "Verdict"),
+    "evaluation": ("ClassScore", "Estimate", "EvaluationResult", "Slice", "leaks"),
     "features": ("FeatureTable",),
     "heads": ("Rung",),
     "looks": ("LOOK",),
@@ -71,5 +104,16 @@ _NAMES = {
     "predictions": ("Prediction", "PredictionTable"),
     "progress": ("EpochDone", "Event", "Progress", "Said", "Step", "silent"),
     "run": ("EpochRow", "RunRecord"),
+    "trust": ("AbstainRow", "ConformalRow", "LikenessRow", "ReliabilityBin", "Trust"),
+    "sweeps": (
+        "Claimed",
+        "Configuration",
+        "Contrast",
+        "RunOutcome",
+        "RunTask",
+        "Runner",
+        "Standing",
+        "Swept",
+    ),
 }
 __getattr__ = lazy.getter(__name__, _NAMES)

@@ -19,7 +19,10 @@ class BundleManifest:
 
     classes          C names in the order of the outputs
     temperature      what the logits are divided by before softmax
-    abstain          rows of the table error rate → threshold; empty when not calibrated
+    abstain          rows of the table error rate → threshold, as AbstainRow; empty when not calibrated
+    conformal        rows of the table level → threshold, as ConformalRow; empty when not calibrated
+    likeness         threshold, share and n, as LikenessRow; empty where it is not told
+    calibrated       split, n and groups of the photos behind all of these; empty when not calibrated
     fingerprint      of the DatasetIndex that the model was trained on
     evaluation       split → {"n", "metrics"}, as in evaluation.json
     weights_licence  of pretrained weights; "" when trained from scratch
@@ -29,6 +32,9 @@ class BundleManifest:
     preprocess: PreprocessSpec
     temperature: float = 1.0
     abstain: tuple[Mapping[str, Any], ...] = ()
+    conformal: tuple[Mapping[str, Any], ...] = ()
+    likeness: Mapping[str, Any] = field(default_factory=dict)
+    calibrated: Mapping[str, Any] = field(default_factory=dict)
     fingerprint: str = ""
     evaluation: Mapping[str, Any] = field(default_factory=dict)
     weights_licence: str = ""
@@ -69,8 +75,8 @@ class BundleManifest:
             preprocess = PreprocessSpec.from_json(data.pop("preprocess"))
         except (TypeError, ValueError) as error:
             raise BundleError(f"the manifest's preprocess cannot be used ({error})", where=where) from None
-        classes, abstain = tuple(data.pop("classes")), tuple(data.pop("abstain", ()))
-        return cls(classes=classes, preprocess=preprocess, abstain=abstain, **data)
+        data |= {name: tuple(data.get(name, ())) for name in ("classes", "abstain", "conformal")}
+        return cls(preprocess=preprocess, **data)
 
 
 def _unknown_keys(data: Mapping[str, Any], known: Sequence[str]) -> list[str]:
@@ -85,7 +91,10 @@ def _wrong_values(data: Mapping[str, Any]) -> list[str]:
         "classes": _are_names,
         "preprocess": _is_preprocess,
         "temperature": lambda value: _is_number(value) and 1e-4 <= value <= 1e4,
-        "abstain": lambda value: isinstance(value, list) and all(isinstance(row, dict) for row in value),
+        "abstain": lambda value: _are_rows(value, _is_abstain),
+        "conformal": lambda value: _are_rows(value, _is_conformal),
+        "likeness": lambda value: value == {} or _are_rows([value], _is_likeness),
+        "calibrated": lambda value: isinstance(value, dict),
         "evaluation": lambda value: isinstance(value, dict),
     }
     texts = ("fingerprint", "weights_licence", "recipe", "made_with")
@@ -102,6 +111,29 @@ def _are_names(value: Any) -> bool:
         and all(isinstance(name, str) for name in value)
         and len(set(value)) == len(value)
     )
+
+
+def _are_rows(value: Any, fits: Callable[[Mapping[str, Any]], bool]) -> bool:
+    return isinstance(value, list) and all(isinstance(row, dict) and fits(row) for row in value)
+
+
+def _is_abstain(row: Mapping[str, Any]) -> bool:
+    threshold = row.get("threshold")
+    return _is_share(row.get("error")) and (
+        _is_share(threshold) or (threshold is None and isinstance(row.get("reason"), str))
+    )
+
+
+def _is_conformal(row: Mapping[str, Any]) -> bool:
+    return _is_share(row.get("level")) and _is_share(row.get("threshold"))
+
+
+def _is_likeness(row: Mapping[str, Any]) -> bool:
+    return _is_number(row.get("threshold")) and _is_share(row.get("share"))
+
+
+def _is_share(value: Any) -> bool:
+    return _is_number(value) and 0 <= value <= 1
 
 
 def _is_number(value: Any) -> bool:

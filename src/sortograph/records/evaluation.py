@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sortograph.records.trust import ReliabilityBin
+
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
@@ -31,13 +33,50 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class ClassScore:
-    """One class on one split; `support` is its number of photos."""
+    """One class on one split; `support` is its number of photos.
+
+    auroc, average_precision  of its probability; None where the split has photos of this class alone, or none
+    """
 
     name: str
     precision: Estimate
     recall: Estimate
     f1: Estimate
     support: int
+    auroc: Estimate | None = None
+    average_precision: Estimate | None = None
+
+    @classmethod
+    def from_json(cls, row: Mapping[str, Any]) -> ClassScore:
+        """Raises KeyError or TypeError on other data."""
+        ranked = {name: row.get(name) for name in ("auroc", "average_precision")}
+        return cls(
+            name=row["name"],
+            precision=Estimate(**row["precision"]),
+            recall=Estimate(**row["recall"]),
+            f1=Estimate(**row["f1"]),
+            support=row["support"],
+            **{name: Estimate(**found) if found else None for name, found in ranked.items()},
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Photos of a split that are alike in one property, such as "brightness", "dark (up to 61)".
+
+    difference  of their accuracy to that of the other photos
+    """
+
+    property: str
+    name: str
+    accuracy: Estimate
+    difference: Estimate
+
+    @classmethod
+    def from_json(cls, row: Mapping[str, Any]) -> Slice:
+        """Raises KeyError or TypeError on other data."""
+        accuracy, to_others = Estimate(**row["accuracy"]), Estimate(**row["difference"])
+        return cls(row["property"], row["name"], accuracy, to_others)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +90,9 @@ class EvaluationResult:
     gap_intervals  of the accuracies: the same keys → (low, high) at their level
     leaks      other split → photos of this one that also lie there, or nearly; of train, validation and test
                only those before this one, and none without such photos
+    reliability  how often answers of some probability are right
+    slices     accuracy by what the photos are like, the worst first
+    chose      photos of this split that helped to choose the model
     """
 
     split: str
@@ -61,6 +103,9 @@ class EvaluationResult:
     gaps: Mapping[str, float]
     gap_intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     leaks: Mapping[str, int] = field(default_factory=dict)
+    reliability: tuple[ReliabilityBin, ...] = ()
+    slices: tuple[Slice, ...] = ()
+    chose: int = 0
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -71,31 +116,31 @@ class EvaluationResult:
             "gaps": dict(self.gaps),
             "gap_intervals": {key: list(ends) for key, ends in self.gap_intervals.items()},
             "leaks": dict(self.leaks),
+            "reliability": [asdict(found) for found in self.reliability],
+            "slices": [asdict(found) for found in self.slices],
+            "chose": self.chose,
         }
 
     @classmethod
     def from_json(cls, split: str, data: Mapping[str, Any]) -> EvaluationResult:
         """The inverse of `to_json`. Raises KeyError or TypeError on other data."""
-        scores = tuple(
-            ClassScore(
-                name=row["name"],
-                precision=Estimate(**row["precision"]),
-                recall=Estimate(**row["recall"]),
-                f1=Estimate(**row["f1"]),
-                support=row["support"],
-            )
-            for row in data["per_class"]
-        )
         return cls(
             split=split,
             n=data["n"],
             metrics={name: Estimate(**estimate) for name, estimate in data["metrics"].items()},
-            per_class=scores,
+            per_class=tuple(ClassScore.from_json(row) for row in data["per_class"]),
             confusion=np.array(data["confusion"], dtype=np.int64),
             gaps=dict(data["gaps"]),
             gap_intervals={key: (low, high) for key, (low, high) in data.get("gap_intervals", {}).items()},
             leaks=dict(data.get("leaks", {})),
+            reliability=tuple(_bin(row) for row in data.get("reliability", ())),
+            slices=tuple(Slice.from_json(row) for row in data.get("slices", ())),
+            chose=int(data.get("chose", 0)),
         )
+
+
+def _bin(row: Mapping[str, Any]) -> ReliabilityBin:
+    return ReliabilityBin(row["low"], row["high"], row["confidence"], Estimate(**row["accuracy"]))
 
 
 def leaks(evaluation: Mapping[str, EvaluationResult]) -> dict[str, int]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sortograph.records.evaluation import EvaluationResult
     from sortograph.records.heads import Rung
+    from sortograph.records.trust import Trust
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ class RunRecord:
     best_epoch  the epoch whose weights were kept
     decisions   what was decided on the way and why, a sentence each
     rungs       the heads that were tried on embeddings, the kept one first
+    trust       what calibration photos promise; None without such photos
     """
 
     id: str
@@ -56,6 +58,7 @@ class RunRecord:
     seconds: float = 0.0
     decisions: tuple[str, ...] = ()
     rungs: tuple[Rung, ...] = ()
+    trust: Trust | None = None
 
     @property
     def bundle(self) -> Path:

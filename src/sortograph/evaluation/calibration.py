@@ -1,0 +1,113 @@
+"""Whether probabilities mean what they say: temperature, reliability, expected calibration error."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sortograph.evaluation.intervals import share
+from sortograph.records import Estimate, PredictionTable, ReliabilityBin
+
+BINS = 15
+_RANGE = (math.log(0.05), math.log(20.0))  # of the logarithm of a temperature
+_STEPS = 60
+_DRAWS = 1000
+_GOLDEN = (math.sqrt(5) - 1) / 2
+
+
+def fitted_temperature(table: PredictionTable) -> float:
+    """What the logits are divided by so that probabilities fit the photos of `table`; 0.05–20.
+
+    Temperature scaling (Guo, Pleiss, Sun, Weinberger, "On calibration of modern neural networks", ICML 2017,
+    arXiv:1706.04599, section 4.2): the least log loss. A log-normal prior around 1, whose weight is that of
+    about one photo, keeps a few photos that are all right from asking for certainty. 1.0 without photos.
+
+    >>> logits = np.array([[4, 0], [4, 0], [4, 0], [0, 4]], dtype=np.float32)
+    >>> table = PredictionTable(np.arange(4), logits, np.array([0, 0, 1, 1]), ("a", "b"), "validation")
+    >>> fitted_temperature(table) > 2
+    True
+    """
+    if table.labels is None or len(table.rows) == 0:
+        return 1.0
+    logits = table.logits.astype(np.float64)
+    logits -= logits.max(axis=1, keepdims=True)
+    own = logits[np.arange(len(logits)), table.labels]
+
+    def loss(log_t: float) -> float:
+        t = math.exp(log_t)
+        return float((np.log(np.exp(logits / t).sum(axis=1)) - own / t).sum()) + log_t**2 / 2
+
+    return math.exp(_least(loss))
+
+
+def _least(loss: Callable[[float], float]) -> float:
+    """Where a function with one valley is least: golden section."""
+    low, high = _RANGE
+    a, b = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
+    at_a, at_b = loss(a), loss(b)
+    for _ in range(_STEPS):
+        if at_a <= at_b:
+            high, b, at_b = b, a, at_a
+            a = high - _GOLDEN * (high - low)
+            at_a = loss(a)
+        else:
+            low, a, at_a = a, b, at_b
+            b = low + _GOLDEN * (high - low)
+            at_b = loss(b)
+    return (low + high) / 2
+
+
+def reliability(
+    confidence: NDArray[np.float64], right: NDArray[np.bool_], level: float = 0.95
+) -> tuple[ReliabilityBin, ...]:
+    """Photos by the probability of their answer, in fifteenths; bins without photos are left out.
+
+    confidence: float64 (N,), 0–1, of the most probable class; right: bool (N,), whether it is the true one
+    """
+    place = _places(confidence)
+    found = []
+    for k in np.unique(place).tolist():
+        inside = place == k
+        hits = share(int(right[inside].sum()), int(inside.sum()), level)
+        found.append(ReliabilityBin(k / BINS, (k + 1) / BINS, float(confidence[inside].mean()), hits))
+    return tuple(found)
+
+
+def calibration_error(
+    confidence: NDArray[np.float64],
+    right: NDArray[np.bool_],
+    units: int | None = None,
+    level: float = 0.95,
+) -> Estimate:
+    """Expected calibration error of the answers, 0–1: |accuracy − confidence| of fifteen bins, by their
+    photos.
+
+    Naeini, Cooper, Hauskrecht, "Obtaining well calibrated probabilities using Bayesian binning", AAAI 2015,
+    with bins of one width as in Guo et al. 2017. The interval is a bootstrap of 1,000 draws from a fixed
+    generator; with few photos chance alone makes the value larger than the truth.
+
+    units: how many photos or groups are drawn; None for N. Arguments else as in `reliability`.
+    """
+    place, n = _places(confidence), len(confidence)
+    counts = np.bincount(place * 2 + right, minlength=2 * BINS).reshape(BINS, 2)
+    sums = np.bincount(place, weights=confidence, minlength=BINS)
+    means = sums / np.maximum(1, counts.sum(axis=1))
+
+    def error(cells: NDArray[np.float64]) -> NDArray[np.float64]:
+        inside = cells.sum(axis=-1)
+        gaps: NDArray[np.float64] = np.abs(cells[..., 1] - means * inside).sum(axis=-1) / inside.sum(axis=-1)
+        return gaps
+
+    value = float(error(counts.astype(np.float64)))
+    rng = np.random.default_rng(0)
+    drawn = rng.multinomial(units or n, (counts / n).ravel(), size=_DRAWS).reshape(_DRAWS, BINS, 2)
+    low, high = np.quantile(error(drawn.astype(np.float64)), [(1 - level) / 2, (1 + level) / 2])
+    return Estimate(value, min(value, float(low)), max(value, float(high)), level, n, "bootstrap")
+
+
+def _places(confidence: NDArray[np.float64]) -> NDArray[np.int64]:
+    places: NDArray[np.int64] = np.minimum((confidence * BINS).astype(np.int64), BINS - 1)
+    return places

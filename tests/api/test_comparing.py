@@ -1,0 +1,493 @@
+"""compare: runs on the same photos, matched by content, tested in pairs, chosen by validation."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import sortograph
+from sortograph import runs
+from sortograph.dataset import write_index
+from sortograph.errors import BundleError, DataError, RunError, StorageError, UsageError
+from sortograph.evaluation import judge_all, mcnemar_exact, paired_difference
+from sortograph.records import SPLITS, DatasetIndex, EpochRow, PredictionTable, RunRecord, Step
+
+CLASSES = ("cat", "dog", "새")
+N = 240  # 120 train, 60 validation, 60 test
+
+
+def index_of(n: int = N, classes: tuple[str, ...] = CLASSES, **columns: Any) -> DatasetIndex:
+    labels = np.arange(n, dtype=np.int64) % len(classes)
+    base: dict[str, Any] = {
+        "root": Path("photos"),
+        "classes": classes,
+        "paths": tuple(f"{classes[k]}/{row:03}.jpg" for row, k in enumerate(labels)),
+        "labels": labels,
+        "groups": ("",) * n,
+        "splits": tuple(("train", "train", "validation", "test")[row // 3 % 4] for row in range(n)),
+        "sha256": tuple(f"{row:064x}" for row in range(n)),
+        "sizes": np.full((n, 2), 32, dtype=np.int32),
+        "twins": ("",) * n,
+    }
+    return DatasetIndex(**base | columns)
+
+
+def write_run(
+    folder: Path,
+    index: DatasetIndex,
+    wrong: Mapping[str, Sequence[int]],
+    *,
+    size: int = 1000,
+    status: str = "finished",
+    leave_out: Sequence[str] = (),
+    recipe: Mapping[str, Any] | None = None,
+) -> Path:
+    """A run that named all photos right but the `wrong`: split → which of its photos, as they stand."""
+    folder.mkdir(parents=True)
+    tables = []
+    for split in (split for split in SPLITS if split not in leave_out):
+        rows = index.rows(split)
+        said = index.labels[rows].copy()
+        bad = list(wrong.get(split, ()))
+        said[bad] = (said[bad] + 1) % len(index.classes)
+        logits = 4 * np.eye(len(index.classes), dtype=np.float32)[said]
+        tables.append(PredictionTable(rows, logits, index.labels[rows], index.classes, split))
+    evaluation = judge_all(index, tables)
+    history = (EpochRow(1, 0.9, 0.6, 0.8, 0.7, 0.1, 1.0, 9.0), EpochRow(2, 0.5, 0.8, 0.6, 0.8, 0.1, 1.0, 9.0))
+    record = RunRecord(
+        folder.name, folder, {"name": "tiny", "train": {"epochs": 2}, **(recipe or {})}, index.fingerprint, 7,
+        {}, history, evaluation, status, 2, 3.0,
+    )  # fmt: skip
+    write_index(index, folder / "index.csv")
+    runs.write_data(folder, index)
+    runs.write_history(folder, history)
+    runs.write_evaluation(folder, evaluation)
+    runs.write_predictions(folder, index, tables)
+    runs.write_run(record)
+    (folder / "model.onnx").write_bytes(bytes(size))
+    return folder
+
+
+@pytest.fixture
+def made(tmp_path) -> Callable[..., Path]:
+    def make(name: str, test: Sequence[int] = (), index: DatasetIndex | None = None, **options: Any) -> Path:
+        wrong = {"test": test, **options.pop("wrong", {})}
+        return write_run(tmp_path / name, index_of() if index is None else index, wrong, **options)
+
+    return make
+
+
+def right(*wrong: Sequence[int], n: int = 60) -> np.ndarray:
+    found = np.ones((len(wrong), n), dtype=np.bool_)
+    for row, photos in zip(found, wrong, strict=True):
+        row[list(photos)] = False
+    return found
+
+
+def test_two_runs_on_their_test_photos(made, tmp_path, watch):
+    a, b = made("a", [0, 1]), made("b", range(1, 14), size=5000)
+    watch(tmp_path)
+    found = sortograph.compare([a, b])
+    first, second = right([0, 1], range(1, 14))
+    (pair,) = found.pairs
+    assert (pair.a, pair.b) == (a.as_posix(), b.as_posix())
+    assert pair.difference == paired_difference(second, first)
+    assert pair.p == pair.p_corrected == mcnemar_exact(first, second)
+    assert (pair.only_a, pair.only_b) == (12, 1)
+    assert found.in_words(pair).startswith(
+        "a named 18.3 points more of the same 60 photos right than b (95 %"
+    )
+    assert (found.split, found.chosen, found.tied, found.reason) == ("test", None, (), "")
+    one = found.runs[1]
+    assert (one.name, one.recipe, one.seed, one.size, one.seconds, one.best_epoch) == (
+        "b", "tiny", 7, 5000, 3.0, 2,
+    )  # fmt: skip
+    record = runs.read_run(b)
+    assert one.accuracy == {s: record.evaluation[s].metrics["accuracy"] for s in SPLITS}
+    low, high = record.evaluation["train"].gap_intervals["accuracy: train - validation"]
+    assert (one.gap.value, one.gap.low, one.gap.high) == (0, low, high)
+    assert [(row.name, row.n) for row in found.classes] == [("cat", 20), ("dog", 20), ("새", 20)]
+    assert [sum(row.right[k] for row in found.classes) for k in range(2)] == [58, 47]
+    assert found.settings == {}
+    assert found.notes == ()
+
+
+def test_photos_are_known_by_content_whatever_their_names_and_order(made):
+    index = index_of()
+    order = np.random.default_rng(1).permutation(N)
+    other = replace(index, paths=tuple(f"moved/{k}.png" for k in range(N)))[order]
+    contents = [index.sha256[row] for row in index.rows("test")]
+    moved = [contents.index(other.sha256[row]) for row in other.rows("test")]
+    wrong = [k for k, photo in enumerate(moved) if photo in (3, 4, 5)]
+    found = sortograph.compare([made("a", [0, 3]), made("b", wrong, other)])
+    (pair,) = found.pairs
+    assert (pair.only_a, pair.only_b) == (2, 1)
+
+
+def test_a_content_that_stands_twice_is_matched_by_label_and_path(made):
+    """Row 9 and 12 are test photos of one content under two labels; either run has one of them right."""
+    index = index_of()
+    test = index.rows("test").tolist()
+    contents = list(index.sha256)
+    contents[test[4]] = contents[test[0]]
+    twice = replace(index, sha256=tuple(contents))
+    names = list(twice.paths)
+    names[test[0]], names[test[4]] = "z.jpg", "a.jpg"  # which turns their order round
+    found = sortograph.compare([made("a", [0], twice), made("b", [0], replace(twice, paths=tuple(names)))])
+    assert (found.pairs[0].only_a, found.pairs[0].only_b) == (0, 0)
+
+
+def test_three_runs_are_corrected_and_settings_set_side_by_side(made):
+    places = [made("a"), made("b", range(6), recipe={"train": {"epochs": 9}}), made("c", range(30))]
+    found = sortograph.compare(places)
+    assert {pair.comparisons for pair in found.pairs} == {3}
+    assert found.pairs[0].p_corrected == max(found.pairs[0].p, 2 * found.pairs[2].p, 3 * found.pairs[1].p)
+    assert found.settings == {"train.epochs": ("2", "9", "2")}
+
+
+def test_runs_of_one_name_are_told_apart(made):
+    found = sortograph.compare([made("x/run"), made("y/run"), made("other")])
+    assert [run.name for run in found.runs] == [found.runs[0].run, found.runs[1].run, "other"]
+    assert len(set(found.names.values())) == 3
+
+
+def test_groups_are_tested_whole(made):
+    index = index_of(groups=tuple(f"w{row // 24}" for row in range(N)))
+    test = index.rows("test")
+    found = sortograph.compare([made("a", [0], index), made("b", range(12), index)])
+    (pair,) = found.pairs
+    count = len({index.groups[row] for row in test})
+    assert pair.test == "exact swaps of groups"
+    assert found.notes == (
+        f"tested by whole groups, since photos of one group are alike: 60 photos in {count} groups; "
+        "so few make intervals and p rough",
+    )
+
+
+def test_what_training_saw_is_told(made):
+    index = index_of()
+    test, train = index.rows("test")[0], index.rows("train")[0]
+    contents = list(index.sha256)
+    contents[test] = contents[train]
+    leaking = replace(index, sha256=tuple(contents))
+    found = sortograph.compare([made("a", index=leaking), made("b", index=leaking)])
+    assert "test photos that are also in train, or nearly, which makes figures too good: 1 of a, 1 of b" in (
+        found.notes
+    )
+
+
+def test_other_training_photos_are_told(made):
+    index = index_of()
+    fewer = index[np.flatnonzero([not (s == "train" and k % 2) for k, s in enumerate(index.splits)])]
+    found = sortograph.compare([made("a", index=index), made("b", index=fewer), made("c", index=index)])
+    assert found.notes == ("trained on other photos, or other labels, than a: b",)
+
+
+def test_splits_that_differ_are_refused_with_what_they_share(made):
+    index = index_of()
+    other = replace(index, splits=tuple(reversed(index.splits)))
+    shared = len(set(index.rows("test").tolist()) & set(other.rows("test").tolist()))
+    labels = index.labels.copy()
+    labels[index.rows("test")[:2]] = 2
+    relabelled = replace(index, labels=labels)
+    with pytest.raises(DataError, match="runs whose splits differ") as refused:
+        sortograph.compare([made("a"), made("b", index=other), made("c", index=relabelled), made("d")])
+    assert f"test of a and b: 60 and 60 photos, {shared} of them the same" in refused.value.what
+    assert "; test of a and c: 2 shared photos with other labels, such as" in refused.value.what
+    assert "'새')" in refused.value.what
+    assert " d:" not in refused.value.what
+    assert refused.value.fix == "sortograph compare RUNS --photos PHOTOS"
+
+
+def test_other_classes_are_refused_with_the_nearest_name(made):
+    other = index_of(classes=("cat", "dogs", "새"))
+    with pytest.raises(DataError, match="runs whose classes differ") as refused:
+        sortograph.compare([made("a"), made("b", index=other)])
+    assert "classes of b, compared with a: without 'dog' and with 'dogs' (did you mean 'dog'?)" in (
+        refused.value.what
+    )
+    assert "leave out" in refused.value.fix
+
+
+def test_classes_in_another_order_are_the_same_classes(made):
+    index = index_of()
+    turned = replace(index, classes=CLASSES[::-1], labels=2 - index.labels)
+    found = sortograph.compare([made("a", [5]), made("b", [5], turned)])
+    assert (found.pairs[0].only_a, found.pairs[0].only_b) == (0, 0)
+    assert found.runs[0].accuracy["test"] == found.runs[1].accuracy["test"]
+
+
+def test_all_that_is_wrong_with_runs_is_told_at_once(made, tmp_path):
+    broken = made("broken")
+    lines = (broken / "predictions.csv").read_text("utf-8").splitlines()
+    (broken / "predictions.csv").write_text("\n".join(lines[:-3]) + "\n", "utf-8")
+    bare = made("bare")
+    (bare / "model.onnx").unlink()
+    places = [
+        made("good"), made("half", status="interrupted"), made("blind", leave_out=["test"]), broken, bare,
+        tmp_path / "goood",
+    ]  # fmt: skip
+    with pytest.raises(RunError, match="5 of 6 runs cannot be compared") as refused:
+        sortograph.compare(places)
+    for words in (
+        "half: not finished (interrupted)",
+        "blind: has no answers to test photos",
+        "predictions.csv: the answers of the run cannot be used: without a line for each photo of test",
+        "bare: has no model.onnx",
+        "goood: no such run folder (did you mean 'good'?)",
+    ):
+        assert words in refused.value.what
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("path,split", "paths,split", "first line"),
+        (",test,cat,cat,", ",test,dog,cat,", "another label"),
+        (",test,cat,cat,", ",test,cat,dog,", "not what evaluation.json measured on test"),
+        (",test,cat,cat,", '",test', "cannot be used"),
+    ],
+)
+def test_answers_that_were_altered_are_refused(made, old, new, words):
+    a, b = made("a"), made("b")
+    text = (b / "predictions.csv").read_text("utf-8")
+    assert old in text
+    (b / "predictions.csv").write_text(text.replace(old, new, 1), "utf-8")
+    with pytest.raises(RunError, match=words) as refused:
+        sortograph.compare([a, b])
+    assert refused.value.where == str(b / "predictions.csv")
+    assert "--photos" in refused.value.fix
+
+
+def test_answers_that_are_gone_are_refused(made):
+    a, b = made("a"), made("b")
+    (b / "predictions.csv").unlink()
+    with pytest.raises(RunError, match="cannot be read"):
+        sortograph.compare([a, b])
+
+
+def test_one_run_and_one_run_twice(made, monkeypatch, tmp_path):
+    a, b = made("a"), made("b")
+    for few in ([], [a], a):
+        with pytest.raises(UsageError, match="to compare"):
+            sortograph.compare(few)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match="given twice: a"):
+        sortograph.compare([a, b, "a"])
+
+
+def test_names_that_a_spreadsheet_would_run(made):
+    index = index_of(classes=("=1+1", "-dog", "@새"))
+    found = sortograph.compare([made("a", [1], index), made("b", [2], index)])
+    assert (found.pairs[0].only_a, found.pairs[0].only_b) == (1, 1)
+    assert [row.name for row in found.classes] == ["=1+1", "-dog", "@새"]
+
+
+def validated(*photos: int, train: Sequence[int] = ()) -> dict[str, Any]:
+    return {"wrong": {"validation": photos, "train": train}}
+
+
+def test_the_choice_of_those_that_are_tied(made):
+    places = [
+        made("best", range(50), **validated(0)),
+        made("close", range(40), **validated(0, 1), size=900),
+        made("bad", **validated(*range(30)), size=10),
+    ]
+    found = sortograph.compare(places, choose=True)
+    assert [Path(run).name for run in found.tied] == ["best", "close"]
+    assert Path(found.chosen).name == "best"  # the smaller gap
+    assert found.reason == (
+        "Tied on 60 validation photos: best, close (0 lies within the paired interval of the difference to "
+        "best, which none surpasses). best is chosen: it has the smallest gap between train and validation "
+        "accuracy, +1.7 points. Test photos had no part in it."
+    )
+    found = sortograph.compare(places[1:], choose=True)
+    assert found.reason.startswith("close is chosen: it named the most of the 60 validation photos right")
+    assert found.tied == (found.chosen,)
+
+
+def test_the_smaller_of_two_alike(made):
+    places = [made("large", **validated(0), size=1001), made("small", **validated(1), size=1000)]
+    found = sortograph.compare(places, choose=True)
+    assert Path(found.chosen).name == "small"
+    assert "it is the smallest model, 1,000 bytes" in found.reason
+    again = [made("one", **validated(0)), made("two", **validated(1))]
+    assert sortograph.compare(again, choose=True).reason.count("it was given first") == 1
+    uneven = [made("low", **validated(0, 1, train=range(4))), made("high", **validated(0, train=range(2)))]
+    assert "it named the most validation photos right" in sortograph.compare(uneven, choose=True).reason
+
+
+def test_test_photos_have_no_part_in_the_choice(made):
+    def chosen(test: Mapping[str, Sequence[int]], under: str) -> str:
+        places = [
+            made(f"{under}/{name}", test[name], **validated(*wrong))
+            for name, wrong in (("a", range(3)), ("b", range(2)), ("c", range(25)))
+        ]
+        found = sortograph.compare(places, choose=True)
+        return Path(found.chosen).name + "".join(Path(run).name for run in found.tied)
+
+    first = chosen({"a": (), "b": range(55), "c": ()}, "first")
+    assert first == chosen({"a": range(55), "b": (), "c": range(9)}, "second") == "bab"
+
+
+def test_nothing_is_chosen_where_validation_photos_differ(made):
+    index = index_of()
+    test = [split == "test" for split in index.splits]
+    swap = {"train": "validation", "validation": "train"}
+    other = replace(index, splits=tuple(s if t else swap[s] for s, t in zip(index.splits, test, strict=True)))
+    places = [made("a"), made("b", index=other)]
+    with pytest.raises(DataError, match="nothing can be chosen where validation photos differ") as refused:
+        sortograph.compare(places, choose=True)
+    assert "validation of a and b: 60 and 120 photos, 0 of them the same" in refused.value.what
+    assert refused.value.fix == "sortograph compare RUNS"
+    assert sortograph.compare(places).pairs[0].difference.value == 0
+    with pytest.raises(RunError, match="has no answers to validation photos"):
+        sortograph.compare([places[0], made("c", leave_out=["validation"])], choose=True)
+
+
+def test_the_json_names_runs_as_they_were_given(made):
+    a, b = made("a", **validated(0)), made("b", **validated(0, 1))
+    told = json.loads(json.dumps(sortograph.compare([a, b], choose=True).to_json()))
+    assert [run["run"] for run in told["runs"]] == [a.as_posix(), b.as_posix()]
+    assert told["chosen"] == a.as_posix()
+    assert told["tied"] == [a.as_posix(), b.as_posix()]
+
+
+@pytest.fixture
+def given(tmp_path, make_small) -> tuple[Path, list[Path]]:
+    """Photos whose colour the small bundle answers by, and two runs that were trained on some of them."""
+    photos = tmp_path / "given"
+    noise = np.random.default_rng(2)
+    for name, colour in (("cat", (210, 40, 30)), ("dog", (60, 200, 60)), ("새", (120, 120, 30))):
+        (photos / name).mkdir(parents=True)
+        for k in range(8):
+            pixels = np.clip(noise.normal(colour, 70, (14, 12, 3)), 0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(photos / name / f"{k}.png")
+    folders = []
+    for name, size, taught in (("a", (6, 5), 0), ("b", (9, 9), 1)):
+        index = index_of()
+        contents = list(index.sha256)
+        for k, row in enumerate(index.rows("train")[:3].tolist()):
+            contents[row] = _sha(photos / "cat" / f"{k + taught}.png")
+        contents[index.rows("validation")[0]] = _sha(photos / "dog" / "7.png")
+        folder = write_run(tmp_path / name, replace(index, sha256=tuple(contents)), {})
+        (folder / "model.onnx").unlink()
+        make_small(size=size).write(folder / "model.onnx")
+        folders.append(folder)
+    return photos, folders
+
+
+def _sha(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def test_all_models_are_asked_about_the_photos_that_are_given(given, watch):
+    photos, folders = given
+    (photos / "cat" / "broken.png").write_bytes(b"no photo")
+    (photos / "notes.txt").write_text("x")
+    watch(photos)
+    events: list[Any] = []
+    found = sortograph.compare(folders, photos=photos, progress=events.append)
+    fair = [p for p in sorted(photos.rglob("*.png")) if p.name != "broken.png"
+            and (p.parent.name, p.name) not in {("cat", f"{k}.png") for k in range(4)}]  # fmt: skip
+    models = [sortograph.load(folder) for folder in folders]
+    expected = np.array([[m.predict(p).label == p.parent.name for p in fair] for m in models])
+    assert 0 < expected.sum() < expected.size
+    assert found.split == "photos"
+    assert found.pairs[0].difference == paired_difference(expected[1], expected[0])
+    assert [run.accuracy["photos"].n for run in found.runs] == [20, 20]
+    assert set(found.runs[0].accuracy) == {"train", "validation", "photos"}
+    assert "left out, since a run was trained on them or nearly: 4 photos" in found.notes
+    assert "validation photos of a run, which may have helped to choose it: 1 photo" in found.notes
+    assert [file.path for file in found.rejected] == ["cat/broken.png"]
+    assert found.ignored == 1
+    assert [event for event in events if isinstance(event, Step)][-1] == Step("asking the models", 20, 20)
+
+
+def test_near_copies_of_training_photos_are_left_out_too(given):
+    photos, (a, b) = given
+    record, index = runs.read_run(a), runs.read_data(a)
+    twins = list(index.twins)
+    twins[index.rows("validation")[0]] = twins[index.rows("train")[9]] = "cat/one.png"
+    index = replace(index, twins=tuple(twins))
+    write_index(index, a / "index.csv")
+    runs.write_run(replace(record, fingerprint=index.fingerprint))
+    found = sortograph.compare([a, b], photos=photos)
+    assert "left out, since a run was trained on them or nearly: 5 photos" in found.notes
+
+
+def test_with_photos_runs_need_no_test_photos_and_no_common_splits(given, tmp_path, make_small):
+    photos, (a, _) = given
+    other = write_run(tmp_path / "c", index_of(60), {}, leave_out=["test"])
+    (other / "model.onnx").unlink()
+    make_small(size=(9, 9)).write(other / "model.onnx")
+    found = sortograph.compare([a, other], photos=photos)
+    assert found.pairs[0].difference.n == 21
+    with pytest.raises(DataError, match="nothing can be chosen"):
+        sortograph.compare([a, other], photos=photos, choose=True)
+
+
+def test_photos_that_all_were_taught(given):
+    photos, folders = given
+    for path in photos.rglob("*.png"):
+        if (path.parent.name, path.stem) not in {("cat", "1"), ("cat", "2")}:
+            path.unlink()
+    with pytest.raises(DataError, match="each of the 2 photos is one that a run was trained on"):
+        sortograph.compare(folders, photos=photos)
+
+
+def test_photos_of_unknown_classes_and_models_that_are_broken(given):
+    photos, folders = given
+    (folders[1] / "model.onnx").write_bytes(b"no model")
+    with pytest.raises(BundleError):
+        sortograph.compare(folders, photos=photos)
+    (photos / "dog").rename(photos / "dgo")
+    with pytest.raises(DataError, match="'dgo' \\(did you mean 'dog'"):
+        sortograph.compare(folders, photos=photos)
+
+
+def test_a_page_is_written_where_it_was_asked_for_alone(made, tmp_path, watch):
+    a, b = made("a", [0, 1]), made("b", range(1, 14))
+    watch(a)
+    watch(b)
+    before = sorted(tmp_path.iterdir())
+    assert sortograph.compare([a, b]).page is None
+    assert sorted(tmp_path.iterdir()) == before
+    place = tmp_path / "pages" / "compare.html"
+    found = sortograph.compare([a, b], out=place)
+    assert found.page == place
+    page = place.read_text("utf-8")
+    assert "a named 18.3 points more of the same 60 photos right than b" in page
+    assert "data:image/png;base64," in page
+    sortograph.compare([a, b], out=place)  # over a page of ours
+
+
+def test_a_page_takes_the_place_of_nothing_else(made, given, tmp_path):
+    a, b = made("one"), made("two")
+    (tmp_path / "thesis.html").write_text("years of work")
+    with pytest.raises(StorageError, match="not a page of ours"):
+        sortograph.compare([a, b], out=tmp_path / "thesis.html")
+    with pytest.raises(UsageError, match="a page named"):
+        sortograph.compare([a, b], out=tmp_path / "compare.png")
+    photos, folders = given
+    with pytest.raises(UsageError, match="among the photos"):
+        sortograph.compare(folders, photos=photos, out=photos / "compare.html")
+
+
+def test_real_runs_can_be_compared(run, tmp_path):
+    """With the files as training writes them: a run and its copy, which is the same in all."""
+    copy = tmp_path / "copy"
+    shutil.copytree(run.folder, copy)
+    found = sortograph.compare([run.folder, copy], choose=True)
+    assert found.runs[0].accuracy == {s: r.metrics["accuracy"] for s, r in run.evaluation.items()}
+    assert found.pairs[0].p == 1
+    assert found.chosen == run.folder.as_posix()
