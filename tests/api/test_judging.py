@@ -12,6 +12,7 @@ from safetensors.torch import load_file as load_tensors
 
 from sortograph.api.job import Job, Made
 from sortograph.api.judging import judge_and_bundle, predict_split
+from sortograph.api.networks import watched
 from sortograph.bundle.runtime import Answers, open_bundle
 from sortograph.dataset import SplitPlan, cut, scan
 from sortograph.errors import GateError
@@ -53,7 +54,7 @@ def made(job, run, weights):
             pixels=job.pixels,
             history=run.history,
             best_epoch=run.best_epoch,
-            chose=halved(job.index, job.index.rows("validation"), job.recipe.split.seed)[0],
+            chose=watched(job)[1],
         )
 
     return made_of

@@ -45,7 +45,7 @@ class NetworkMaker:
         from sortograph.training.fit import fit, reference
         from sortograph.training.loop import Phase, Task
 
-        watched, chose = _watched(job)
+        seen, chose = watched(job)
         layers = plan(job.recipe.model, job.pixels.spec.size, len(job.index.classes))
         task = Task(
             job.recipe,
@@ -55,7 +55,7 @@ class NetworkMaker:
             job.stop,
             job.progress,
             job.deadline,
-            Phase(job.recipe.train, "train", watched),
+            Phase(job.recipe.train, "train", seen),
         )
         fitted, about = fit(task, layers, checkpoint)
         weights = {name: np.ascontiguousarray(value.numpy()) for name, value in fitted.weights.items()}
@@ -73,8 +73,12 @@ class NetworkMaker:
         )
 
 
-def _watched(job: Job) -> tuple[Rows, Rows]:
-    """Validation photos that are looked at after each epoch, and those of them that choose something."""
+def watched(job: Job) -> tuple[Rows, Rows]:
+    """Rows of the validation photos that are looked at after each epoch, and of those that choose something.
+
+    Where an epoch, its end or the learning rate is chosen, half of them are left for calibration; all choose
+    where there are too few to halve.
+    """
     train, rows = job.recipe.train, job.index.rows("validation")
     chooses = train.keep == "best" or train.early_stopping or train.schedule == "plateau"
     if not chooses or not len(rows):

@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -143,12 +143,23 @@ def _on_photos(
     tell_rejected(index, progress)
     tables = _tables(index, bundle, progress)
     temperature = bundle.manifest.temperature
-    evaluation = judge_all(index, tables, temperature=temperature)
+    evaluation = _with_chosen(judge_all(index, tables, temperature=temperature), record)
     if out is not None:
         folder = runs.new_run("evaluation", out)
         runs.write_evaluation(folder, evaluation)
         runs.write_predictions(folder, index, tables, temperature)
     return _Found(evaluation, (*index.notes, *notes), index.rejected, index.ignored)
+
+
+def _with_chosen(
+    evaluation: Mapping[str, EvaluationResult], record: RunRecord | None
+) -> dict[str, EvaluationResult]:
+    """How many photos of a split helped to choose the model, as its run knows."""
+    known = {} if record is None else record.evaluation
+    return {
+        split: replace(result, chose=min(result.n, known[split].chose)) if split in known else result
+        for split, result in evaluation.items()
+    }
 
 
 def _tables(index: DatasetIndex, bundle: Bundle, progress: Progress) -> list[PredictionTable]:

@@ -12,7 +12,7 @@ from sortograph.evaluation.intervals import difference, share
 from sortograph.records import DatasetIndex, PredictionTable, Slice
 from sortograph.records.looks import FORMATS
 
-_LEAST = 10  # photos of a slice: below that nothing is said
+_LEAST = 10  # photos of a slice, and of what it is compared with: below that nothing is said
 _MOST_FOLDERS = 50
 # Lower and upper third, by property.
 _ENDS = {
@@ -37,7 +37,7 @@ def slices(index: DatasetIndex, table: PredictionTable) -> tuple[Slice, ...]:
     right = table.predicted() == table.labels
     found = []
     for prop, name, inside in _parts(index, table.rows):
-        if _LEAST <= int(inside.sum()) < len(right):
+        if _LEAST <= int(inside.sum()) <= len(right) - _LEAST:
             hits = share(int(right[inside].sum()), int(inside.sum()))
             rest = share(int(right[~inside].sum()), int((~inside).sum()))
             found.append(Slice(prop, name, hits, difference(hits, rest)))

@@ -1,0 +1,361 @@
+"""Sweeps with real runs where that is what matters; elsewhere `train` is stood in for."""
+
+from __future__ import annotations
+
+import csv
+import json
+import signal
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import sortograph
+from sortograph import runs
+from sortograph.api import sweeping
+from sortograph.errors import GateError, Interrupted, RunError, UsageError, WeightsError
+
+SPACE = """
+name = "tiny"
+recipe = "weather-base"
+seeds = [1, 2]
+reference = "adam"
+[set]
+"pixels.size" = 16
+"model.filters" = [4]
+"model.dense" = [8]
+"train.epochs" = 1
+"train.batch_size" = 8
+"train.precision" = "float32"
+[[variant]]
+name = "adam"
+[[variant]]
+name = "sgd"
+set = { "train.optimiser" = "sgd" }
+[[claims]]
+text = "Adam is better"
+better = "adam"
+worse = "sgd"
+"""
+
+
+@pytest.fixture
+def space(tmp_path):
+    file = tmp_path / "tiny.toml"
+    file.write_text(SPACE)
+    return file
+
+
+@pytest.fixture
+def quickly(monkeypatch, make_record):
+    """No run is trained: each leaves what a sweep reads. `calls` has what was asked for."""
+    calls: list[dict] = []
+
+    def train(photos, **given):
+        folder = Path(given["out"])
+        calls.append({**given, "photos": photos})
+        if fail := quick.fails.get(folder.name):
+            raise fail
+        record = make_record(folder)
+        runs.new_run("tiny", folder)
+        runs.write_run(record)
+        runs.write_history(folder, record.history)
+        runs.write_evaluation(folder, record.evaluation)
+        counts = {"train": 40, "validation": 10, "test": 10}
+        photos_of = [(split, n) for split, count in counts.items() for n in range(count)]
+        lines = [f"{n}.png,{split},a,a,0.9,{str(n % 5 > 0).lower()}" for split, n in photos_of]
+        (folder / "predictions.csv").write_text(
+            "path,split,label,predicted,probability,right\n" + "\n".join(lines)
+        )
+        return runs.read_run(folder)
+
+    class Quick:
+        def __init__(self):
+            self.calls, self.fails = calls, {}
+
+    quick = Quick()
+    monkeypatch.setattr(sweeping, "train", train)
+    return quick
+
+
+@pytest.fixture
+def make_record():
+    from sortograph.evaluation import wilson
+    from sortograph.records import EpochRow, EvaluationResult, RunRecord
+
+    def made(folder):
+        import numpy as np
+
+        evaluation = {
+            split: EvaluationResult(
+                split, n, {"accuracy": wilson(right, n)}, (), np.zeros((3, 3), np.int64), {}
+            )
+            for split, right, n in (("train", 32, 40), ("validation", 8, 10), ("test", 8, 10))
+        }
+        row = EpochRow(1, 0.5, 0.75, 0.6, 0.7, 1e-3, 1.5, 80.0)
+        return RunRecord(
+            folder.name, folder, {"name": "t"}, "f" * 64, 1, {}, (row,), evaluation, "finished", 1, 4.0
+        )
+
+    return made
+
+
+def titles(quickly):
+    return [Path(call["out"]).name for call in quickly.calls]
+
+
+@pytest.mark.usefixtures("bare")
+def test_a_sweep_from_photos_to_its_conclusion(photos, space, tmp_path, watch):
+    """Trained for real: one epoch each."""
+    said = []
+    out = tmp_path / "sweep"
+    watch(photos)
+    swept = sortograph.sweep(photos, space=space, out=out, seeds=[1], progress=said.append)
+    assert (swept.status, swept.left, swept.against) == ("finished", (), "adam")
+    assert [one.seeds for one in swept.standings] == [(1,), (1,)]
+    assert swept.claims[0].verdict == "not shown"  # one seed
+    with swept.table.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {(row["trial"], row["seed"], row["status"]) for row in rows} == {
+        ("adam", "1", "finished"), ("sgd", "1", "finished"),
+    }  # fmt: skip
+    record = runs.read_run(out / rows[0]["run"])
+    assert float(rows[0]["test_accuracy"]) == record.evaluation["test"].metrics["accuracy"].value
+    assert (record.recipe["train"]["optimiser"], record.recipe["name"], record.seed) == ("adam", "adam", 1)
+    assert tomllib.loads((out / "space.toml").read_text())["found"]["train"] > 0
+    assert json.loads((out / "sweep.json").read_text())["status"] == "finished"
+    assert swept.conclusion in (out / "conclusion.md").read_text(encoding="utf-8")
+    assert any(getattr(event, "text", "").startswith("2 of 2: ") for event in said)
+
+
+def test_the_same_command_goes_on(photos, space, tmp_path, quickly):
+    out = tmp_path / "sweep"
+    swept = sortograph.sweep(photos, space=space, out=out, budget=0.001)
+    assert swept.status == "open"
+    assert titles(quickly) == []
+    assert swept.conclusion == "No run has finished: nothing can be concluded."
+    sortograph.sweep(photos, space=space, out=out)
+    assert titles(quickly) == ["adam-seed1", "sgd-seed1", "adam-seed2", "sgd-seed2"]
+    again = sortograph.sweep(photos, out=out)  # nothing else has to be said
+    assert len(quickly.calls) == 4
+    assert again.status == "finished"
+
+
+def test_without_a_folder_the_unfinished_one_of_the_same_sweep_goes_on(
+    photos, space, tmp_path, quickly, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    quickly.fails["sgd-seed1"] = Interrupted("stop")
+    with pytest.raises(Interrupted):
+        sortograph.sweep(photos, space=space)
+    quickly.fails.clear()
+    first = sortograph.sweep(photos, space=space)
+    assert titles(quickly) == ["adam-seed1", "sgd-seed1", "sgd-seed1", "adam-seed2", "sgd-seed2"]
+    second = sortograph.sweep(photos, space=space)  # that one is finished: another begins
+    assert first.folder != second.folder
+    assert first.folder.parent == second.folder.parent == Path("runs")
+    assert first.folder.name.startswith("sweep-tiny-")
+
+
+def test_interrupted_it_says_how_to_go_on(photos, space, tmp_path, quickly):
+    quickly.fails["sgd-seed1"] = KeyboardInterrupt()
+    with pytest.raises(Interrupted) as caught:
+        sortograph.sweep(photos, space=space, out=tmp_path / "sweep")
+    assert caught.value.what == "interrupted with 3 runs left"
+    assert caught.value.fix == f"sortograph sweep {photos} --out {tmp_path / 'sweep'}"
+    assert (tmp_path / "sweep" / "trials.csv").read_text().count("finished") == 1
+
+
+@pytest.mark.usefixtures("bare")
+def test_ctrl_c_in_the_middle_of_a_run(photos, space, tmp_path, stop):
+    """Pressed once while it trains: the run is begun anew the next time."""
+    out = tmp_path / "sweep"
+    press = stop(lambda event: getattr(event, "task", "") == "adam, seed 1")
+    with pytest.raises(Interrupted, match="2 runs left"):
+        sortograph.sweep(
+            photos, space=space, out=out, seeds=[1], overrides=["train.epochs=5"], progress=press
+        )
+    assert press.pressed
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert runs.read_run(out / "runs" / "adam-seed1").status == "interrupted"
+
+
+def test_a_killed_run_is_begun_anew(photos, space, tmp_path, quickly):
+    out = tmp_path / "sweep"
+    quickly.fails["adam-seed1"] = KeyboardInterrupt()
+    with pytest.raises(Interrupted):
+        sortograph.sweep(photos, space=space, out=out)
+    half = out / "runs" / "adam-seed1"
+    half.mkdir(parents=True)
+    (half / "log.txt").write_text("half")
+    quickly.fails.clear()
+    sortograph.sweep(photos, space=space, out=out)
+    assert not (half / "log.txt").exists()
+    (half / "run.json").unlink()
+    with runs.lock(half), pytest.raises(RunError, match="another process"):
+        sortograph.sweep(photos, space=space, out=out)
+
+
+def test_another_space_or_other_photos_are_refused_with_the_difference(
+    photos, own_photos, space, tmp_path, quickly
+):
+    out = tmp_path / "sweep"
+    sortograph.sweep(photos, space=space, out=out)
+    space.write_text(SPACE.replace('"train.epochs" = 1', '"train.epochs" = 2'))
+    with pytest.raises(UsageError, match=r"set\.train\.epochs: was 1, is 2"):
+        sortograph.sweep(photos, space=space, out=out)
+    (own_photos / "red" / "0.png").unlink()
+    with pytest.raises(UsageError, match=r"found\.fingerprint: was"):
+        sortograph.sweep(own_photos, out=out)
+    assert len(quickly.calls) == 4
+
+
+def test_claims_may_be_corrected_afterwards(photos, space, tmp_path, quickly):
+    out = tmp_path / "sweep"
+    sortograph.sweep(photos, space=space, out=out)
+    space.write_text(SPACE.replace("Adam is better", "Adam, that is"))
+    assert sortograph.sweep(photos, space=space, out=out).claims[0].text == "Adam, that is"
+    assert len(quickly.calls) == 4
+
+
+def test_an_exploding_loss_fails_a_configuration_alone(photos, space, tmp_path, quickly):
+    quickly.fails["sgd-seed1"] = GateError("the loss is no number")
+    said = []
+    swept = sortograph.sweep(photos, space=space, out=tmp_path / "sweep", progress=said.append)
+    assert titles(quickly) == ["adam-seed1", "sgd-seed1", "adam-seed2"]
+    (failed,) = [one for one in swept.standings if one.status == "failed"]
+    assert (failed.configuration.name, failed.reason) == ("sgd", "the loss is no number")
+    assert swept.chosen == "adam"
+    assert swept.claims[0].verdict == "not tried"
+    assert any(getattr(event, "warning", False) and "the loss is no number" in event.text for event in said)
+
+
+def test_settings_of_the_command_line_go_over_all(photos, space, tmp_path, quickly):
+    out = tmp_path / "sweep"
+    sortograph.sweep(photos, space=space, out=out, seeds=[5], overrides=["model.dropout=0.25"])
+    assert [(call["seed"], call["overrides"]) for call in quickly.calls] == [(5, ("model.dropout=0.25",))] * 2
+    kept = tomllib.loads((out / "space.toml").read_text())
+    assert (kept["overrides"], kept["seeds"]) == (["model.dropout=0.25"], [5])
+    with pytest.raises(UsageError, match=r"the sweep itself varies train\.optimiser"):
+        sortograph.sweep(photos, space=space, overrides=["train.optimiser=adamw"])
+
+
+def test_subsets_share_validation_and_test(photos, space, tmp_path, quickly):
+    space.write_text(SPACE.replace('"train.optimiser" = "sgd"', '"subset.per_class" = 3'))
+    sortograph.sweep(photos, space=space, out=tmp_path / "sweep", seeds=[1])
+    whole, table = (call["photos"] for call in quickly.calls)
+    assert whole == photos
+    with table.open(encoding="utf-8", newline="") as file:
+        splits = [row["split"] for row in csv.DictReader(file)]
+    found = tomllib.loads((tmp_path / "sweep" / "space.toml").read_text())["found"]
+    assert splits.count("train") == 9
+    assert (splits.count("validation"), splits.count("test")) == (found["validation"], found["test"])
+
+
+@pytest.mark.usefixtures("bare")
+def test_a_run_on_a_subset_has_the_same_test_photos(photos, space, tmp_path):
+    space.write_text(SPACE.replace('"train.optimiser" = "sgd"', '"subset.per_class" = 3'))
+    swept = sortograph.sweep(photos, space=space, out=tmp_path / "sweep", seeds=[1])
+    by_name = {one.configuration.name: one for one in swept.standings}
+    assert by_name["sgd"].train.n == 9
+    assert by_name["sgd"].test.n == by_name["adam"].test.n
+    assert swept.comparisons[0].difference.n == by_name["adam"].test.n
+
+
+def test_a_search_remembers_and_takes_more_trials(photos, tmp_path, quickly):
+    file = tmp_path / "search.toml"
+    file.write_text(
+        'recipe = "weather-base"\nmethod = "random"\ntrials = 2\nseeds = [1]\n'
+        'set = {"pixels.size" = 16}\n[space]\n"train.learning_rate" = {low = 1e-4, high = 0.1, log = true}\n'
+    )
+    out = tmp_path / "sweep"
+    first = sortograph.sweep(photos, space=file, out=out)
+    assert [one.configuration.name for one in first.standings] == ["c01", "c02"]
+    more = sortograph.sweep(photos, space=file, out=out, trials=3)
+    assert titles(quickly) == ["c01-seed1", "c02-seed1", "c03-seed1"]
+    assert len({one.configuration.settings["train.learning_rate"] for one in more.standings}) == 3
+
+
+def test_several_jobs_share_the_processor(photos, space, tmp_path, monkeypatch):
+    seen = []
+
+    class Runner:
+        def __init__(self, jobs, read, watch):
+            seen.append(jobs)
+
+        def run(self, tasks):
+            yield from ()
+            seen.extend(task.threads for task in tasks)
+
+    monkeypatch.setattr(sweeping, "ProcessRunner", Runner)
+    monkeypatch.setattr(sweeping, "_cores", lambda: 8)
+    sortograph.sweep(photos, space=space, out=tmp_path / "sweep", jobs=4)
+    assert seen == [4, 2, 2, 2, 2]
+
+
+def test_missing_weights_are_told_before_anything_is_trained(photos, tmp_path, quickly, monkeypatch):
+    monkeypatch.setenv("SORTOGRAPH_OFFLINE", "1")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+    def missing(name, **_):
+        raise WeightsError("the weights are not at hand", where=name)
+
+    monkeypatch.setattr("sortograph.api.transfer.open_backbone", missing)
+    with pytest.raises(WeightsError, match="not at hand"):
+        sortograph.sweep(photos, study="sports-efficientnet-resnet50", out=tmp_path / "sweep")
+    assert not quickly.calls
+    assert not (tmp_path / "sweep").exists()
+
+
+@pytest.mark.usefixtures("bare", "stock")
+def test_random_weights_conclude_nothing(photos, tmp_path):
+    file = tmp_path / "random.toml"
+    file.write_text(
+        'recipe = "weather-transfer"\nseeds = [1]\n[set]\n"backbone.names" = ["x.test"]\n'
+        '"head.kind" = "nearest-mean"\n[[variant]]\nname = "a"\n'
+    )
+    monkey = pytest.MonkeyPatch()
+    from sortograph.api import transfer
+
+    plain = transfer.TransferMaker.composed
+
+    def unscored(self, *given):
+        from dataclasses import replace
+
+        return replace(plain(self, *given), scored=False)
+
+    monkey.setattr(transfer.TransferMaker, "composed", unscored)
+    try:
+        with pytest.raises(RunError, match="random weights: nothing may be concluded"):
+            sortograph.sweep(photos, space=file, out=tmp_path / "sweep")
+    finally:
+        monkey.undo()
+    assert not (tmp_path / "sweep" / "conclusion.md").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ({}, "nothing says what to try"),
+        ({"study": "weather-overfitting", "space": "x.toml"}, "both a space and a study"),
+        ({"study": "weather"}, "no study named"),
+        ({"study": "weather-overfitting", "jobs": 0}, "at least 1"),
+        ({"study": "weather-overfitting", "overrides": ["train.epochs=x"]}, "train.epochs"),
+    ],
+)
+def test_wrong_usage(photos, tmp_path, given, reason):
+    with pytest.raises(UsageError) as caught:
+        sortograph.sweep(photos, out=tmp_path / "sweep", **given)
+    assert reason in str(caught.value)
+    assert not (tmp_path / "sweep").exists()
+
+
+def test_quick_needs_a_quick(photos, space):
+    with pytest.raises(UsageError, match=r"no \[quick\]"):
+        sortograph.sweep(photos, space=space, quick=True)
+
+
+def test_nothing_is_written_among_the_photos(photos, space, watch):
+    watch(photos)
+    with pytest.raises(UsageError, match="among the photos"):
+        sortograph.sweep(photos, space=space, out=photos / "sweep")
