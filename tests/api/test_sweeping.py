@@ -6,14 +6,18 @@ import csv
 import json
 import signal
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import sortograph
 from sortograph import runs
-from sortograph.api import sweeping
+from sortograph.api import sweeping, transfer
 from sortograph.errors import GateError, Interrupted, RunError, UsageError, WeightsError
+from sortograph.evaluation import wilson
+from sortograph.records import EpochRow, EvaluationResult, RunRecord
 
 SPACE = """
 name = "tiny"
@@ -80,22 +84,16 @@ def quickly(monkeypatch, make_record):
 
 @pytest.fixture
 def make_record():
-    from sortograph.evaluation import wilson
-    from sortograph.records import EpochRow, EvaluationResult, RunRecord
-
     def made(folder):
-        import numpy as np
-
         evaluation = {
             split: EvaluationResult(
                 split, n, {"accuracy": wilson(right, n)}, (), np.zeros((3, 3), np.int64), {}
             )
             for split, right, n in (("train", 32, 40), ("validation", 8, 10), ("test", 8, 10))
         }
+        facts = {"status": "finished", "best_epoch": 1, "seconds": 4.0}
         row = EpochRow(1, 0.5, 0.75, 0.6, 0.7, 1e-3, 1.5, 80.0)
-        return RunRecord(
-            folder.name, folder, {"name": "t"}, "f" * 64, 1, {}, (row,), evaluation, "finished", 1, 4.0
-        )
+        return RunRecord(folder.name, folder, {"name": "t"}, "f" * 64, 1, {}, (row,), evaluation, **facts)
 
     return made
 
@@ -308,28 +306,18 @@ def test_missing_weights_are_told_before_anything_is_trained(photos, tmp_path, q
 
 
 @pytest.mark.usefixtures("bare", "stock")
-def test_random_weights_conclude_nothing(photos, tmp_path):
+def test_random_weights_conclude_nothing(photos, tmp_path, monkeypatch):
     file = tmp_path / "random.toml"
     file.write_text(
         'recipe = "weather-transfer"\nseeds = [1]\n[set]\n"backbone.names" = ["x.test"]\n'
         '"head.kind" = "nearest-mean"\n[[variant]]\nname = "a"\n'
     )
-    monkey = pytest.MonkeyPatch()
-    from sortograph.api import transfer
-
     plain = transfer.TransferMaker.composed
-
-    def unscored(self, *given):
-        from dataclasses import replace
-
-        return replace(plain(self, *given), scored=False)
-
-    monkey.setattr(transfer.TransferMaker, "composed", unscored)
-    try:
-        with pytest.raises(RunError, match="random weights: nothing may be concluded"):
-            sortograph.sweep(photos, space=file, out=tmp_path / "sweep")
-    finally:
-        monkey.undo()
+    monkeypatch.setattr(
+        transfer.TransferMaker, "composed", lambda *given: replace(plain(*given), scored=False)
+    )
+    with pytest.raises(RunError, match="random weights: nothing may be concluded"):
+        sortograph.sweep(photos, space=file, out=tmp_path / "sweep")
     assert not (tmp_path / "sweep" / "conclusion.md").exists()
 
 

@@ -23,8 +23,20 @@ def swept(make, record, answers, tmp_path):
     )
     claim = Claimed("b is better", "96 %", "reproduced", pair)
     untried = Claimed("c is better", "", "not tried")
-    return space, Swept(tmp_path, "mine", "open", space.metric, ranks, "a-1", "a-1", (pair,), (claim, untried),
-                        ("b-2, seed 2",), "It is so.", 3.0)  # fmt: skip
+    return space, Swept(
+        tmp_path,
+        "mine",
+        "open",
+        space.metric,
+        ranks,
+        "a-1",
+        "a-1",
+        (pair,),
+        (claim, untried),
+        ("b-2, seed 2",),
+        "It is so.",
+        3.0,
+    )
 
 
 def test_figures_have_their_counts_and_intervals(swept):
@@ -51,9 +63,19 @@ def test_what_is_missing_is_a_dash(swept):
 def test_the_page_has_it_all(swept):
     space, found = swept
     text = write_page(found, space, "sortograph sweep photos --out here").read_text(encoding="utf-8")
-    for part in ("# mine", "what it is about", "sortograph sweep photos --out here", "| a-1 |", "It is so.",
-                 "On the same 200 test photos", "4,000 resamples", "- **reproduced**: b is better (argued: 96 %)",
-                 "after Holm's correction", "- **not tried**: c is better", "## Left to do\n\n- b-2, seed 2"):  # fmt: skip
+    for part in (
+        "# mine",
+        "what it is about",
+        "sortograph sweep photos --out here",
+        "| a-1 |",
+        "It is so.",
+        "On the same 200 test photos",
+        "4,000 resamples",
+        "- **reproduced**: b is better (argued: 96 %)",
+        "after Holm's correction",
+        "- **not tried**: c is better",
+        "## Left to do\n\n- b-2, seed 2",
+    ):
         assert part in text
     assert text.endswith("\n")
 

@@ -247,7 +247,7 @@ def _go(job: _Job, course: Course) -> None:
     """All runs that are left, as far as the budget reaches."""
     runner = _runner(job, course)
     try:
-        with contextlib.closing(runner.run(course.tasks())) as outcomes:  # type: ignore[type-var]
+        with contextlib.closing(runner.run(course.tasks())) as outcomes:
             for outcome in outcomes:
                 _take(job, course, outcome)
     except (KeyboardInterrupt, Interrupted):

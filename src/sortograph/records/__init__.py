@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from sortograph.records.dataset import SPLITS, DatasetIndex, PhotoFacts, Rejected
     from sortograph.records.diagnosis import CurvePoint, Diagnosis, LearningCurve, Remedy, Trial, Verdict
     from sortograph.records.evaluation import ClassScore, Estimate, EvaluationResult, Slice, leaks
+    from sortograph.records.explanation import Explanation
     from sortograph.records.features import FeatureTable
     from sortograph.records.heads import Rung
     from sortograph.records.looks import LOOK
@@ -59,6 +60,7 @@ __all__ = [
     "Estimate",
     "EvaluationResult",
     "Event",
+    "Explanation",
     "FeatureTable",
     "Finding",
     "LearningCurve",
@@ -97,6 +99,7 @@ _NAMES = {
     "dataset": ("SPLITS", "DatasetIndex", "PhotoFacts", "Rejected"),
     "diagnosis": ("CurvePoint", "Diagnosis", "LearningCurve", "Remedy", "Trial", "Verdict"),
     "evaluation": ("ClassScore", "Estimate", "EvaluationResult", "Slice", "leaks"),
+    "explanation": ("Explanation",),
     "features": ("FeatureTable",),
     "heads": ("Rung",),
     "looks": ("LOOK",),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -71,7 +71,7 @@ class RunOutcome:
 class Runner(Protocol):
     """Does runs, one after the other or several at once. Asks for the next task when it can start it."""
 
-    def run(self, tasks: Iterable[RunTask]) -> Iterator[RunOutcome]:
+    def run(self, tasks: Iterable[RunTask]) -> Generator[RunOutcome, None, None]:
         """Outcomes as they come, in any order. Ends what is running when it is closed."""
 
 
@@ -113,7 +113,7 @@ class Contrast:
                 "gap", train − held out: difference = that of `worse` − that of `better`
     difference  above 0 where `better` is better, with its bootstrap interval
     p, adjusted two-sided, before and after Holm's correction
-    split       of the photos that are held out; photos  how many they are
+    split       of the photos that are held out; how many they are says `difference`
     seeds       the smaller number of seeds of both sides
     """
 

@@ -2,10 +2,10 @@
 
 A bootstrap (Efron 1979, Annals of Statistics 7) draws photos with replacement, the same ones for both sides,
 seeds averaged in each photo; and it draws seeds of each configuration for itself, since a seed means nothing
-across configurations. From S seeds, S draws have S − 1 parts in S of their variance, and few seeds tell little
-of how much seeds differ: deviations of seeds from their mean are widened by √(S / (S − 1)) (the rescaling of
-Rao and Wu 1988, JASA 83, 231–241) and by Student's quantile over the normal one. Without the latter, intervals
-of three seeds that differ much leave out the truth twice as often as they say.
+across configurations. From S seeds, S draws have S − 1 parts in S of their variance, and few seeds tell
+little of how much seeds differ: deviations of seeds from their mean are widened by √(S / (S − 1)) (the
+rescaling of Rao and Wu 1988, JASA 83, 231–241) and by Student's quantile over the normal one. Without the
+latter, intervals of three seeds that differ much leave out the truth twice as often as they say.
 """
 
 from __future__ import annotations

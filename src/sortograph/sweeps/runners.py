@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Protocol
@@ -46,7 +46,7 @@ class SerialRunner:
         self._train, self._watch, self._progress = train, watch, progress
         self._said: set[str] = set()
 
-    def run(self, tasks: Iterable[RunTask]) -> Iterator[RunOutcome]:
+    def run(self, tasks: Iterable[RunTask]) -> Generator[RunOutcome, None, None]:
         for task in tasks:
             yield self._one(task)
 
@@ -104,7 +104,7 @@ class ProcessRunner:
     def __init__(self, jobs: int, read: Callable[[Path], RunRecord], watch: Watch) -> None:
         self._jobs, self._read, self._watch = jobs, read, watch
 
-    def run(self, tasks: Iterable[RunTask]) -> Iterator[RunOutcome]:
+    def run(self, tasks: Iterable[RunTask]) -> Generator[RunOutcome, None, None]:
         waiting, running = iter(tasks), list[_Process]()
         try:
             while True:

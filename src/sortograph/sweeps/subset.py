@@ -37,7 +37,7 @@ def chosen(index: DatasetIndex, per_class: int) -> NDArray[np.int64]:
 
 
 def _draw(sha256: str) -> str:
-    return hashlib.sha256(f"sortograph subset {sha256}".encode()).hexdigest()
+    return hashlib.sha256(f"subset {sha256}".encode()).hexdigest()
 
 
 def write_subset(index: DatasetIndex, per_class: int, folder: Path, progress: Progress) -> Path:
