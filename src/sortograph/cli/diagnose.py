@@ -142,8 +142,15 @@ def _row(trial: Trial) -> tuple[str, ...]:
         "" if trial.difference is None else _points(trial.difference),
         "" if trial.gap is None else f"{100 * trial.gap.value:.1f}",
         "" if trial.gap_change is None else _points(trial.gap_change),
-        "helped" if trial.helped else "",
+        _effect(trial),
     )
+
+
+def _effect(trial: Trial) -> str:
+    if not trial.helped:
+        return ""
+    closes = trial.difference is not None and trial.difference.low <= 0
+    return "closes the gap" if closes else "better"
 
 
 def _points(estimate: Estimate) -> str:

@@ -14,6 +14,7 @@ from sortograph.records import Remedy, Verdict
 NAMES = ("exploding-gradients", "vanishing-gradients")
 _FAILED = ("nan", "inf", "not finite")
 _LARGE, _GREW = 1e3, 100.0  # a norm of all gradients; its growth over the first epochs
+OVERSHOT = 1.5  # times the loss of chance
 _FAINT = 1e-3  # of the strongest layer's norm
 _FIRST = 3  # epochs that a growth is compared with
 _NORMS = (".bn", "_bn", "norm")  # layers that have few weights of their own
@@ -50,10 +51,15 @@ def _faintest(view: RunView) -> NDArray[np.float64]:
     return shares
 
 
+def has_overshot(view: RunView) -> bool:
+    """Whether the training loss was far above chance at some time: such steps switch units off for good."""
+    return bool(view.history) and bool(view.values("train_loss").max() > OVERSHOT * view.chance_loss)
+
+
 def is_starved_from_the_start(view: RunView) -> bool:
-    """Whether some layer has had next to no gradient since the first epoch."""
+    """Whether some layer has had next to no gradient since the first epoch, and not for too large a step."""
     faint = _faintest(view)
-    if np.isnan(faint).all():
+    if np.isnan(faint).all() or has_overshot(view):
         return False
     return bool(faint[0] < _FAINT and np.nanmedian(faint) < _FAINT)
 
@@ -110,8 +116,10 @@ def _exploding(view: RunView) -> Iterator[Verdict]:
 
 
 def _vanishing(view: RunView) -> Iterator[Verdict | Skip]:
-    if died(view) and view.ends_at_chance:
-        yield Skip("vanishing-gradients", "layers died on the way: the learning rate explains it")
+    if view.ends_at_chance and (died(view) or has_overshot(view)):
+        yield Skip(
+            "vanishing-gradients", "layers have died of too large steps: the learning rate explains it"
+        )
         return
     if not view.ends_at_chance or not is_starved_from_the_start(view):
         return

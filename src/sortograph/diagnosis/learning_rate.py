@@ -8,17 +8,25 @@ from collections.abc import Iterator
 import numpy as np
 
 from sortograph.diagnosis import remedies, words
-from sortograph.diagnosis.curves import accuracy_error, loss_error, loss_spread, rises
-from sortograph.diagnosis.gradients import died, has_exploded, is_starved_from_the_start
+from sortograph.diagnosis.curves import accuracy_error, epoch_error, rises
+from sortograph.diagnosis.gradients import (
+    OVERSHOT,
+    died,
+    has_exploded,
+    has_overshot,
+    is_starved_from_the_start,
+)
 from sortograph.diagnosis.view import RunView, Skip
+from sortograph.errors import counted
 from sortograph.records import Remedy, Verdict
 
 NAMES = ("learning-rate", "unstable")
-_OVERSHOT = 1.5  # times that loss, in the first epoch
 _WELL = 0.95  # training photos named right by a run that has come over its start
-_RISE = 0.1  # of the loss of chance: a rise of the training loss that is worth a word
+_RISE = 0.05  # of the loss of chance: a rise of the training loss that is worth a word
+_NOISE = 2.0  # standard errors that it must have, too
 _ZIGZAG, _ZIGZAGS = 0.2, 3  # share of the epochs, and their number, in which the training loss rises so
 _JUMPS, _SURE = 3, 3.0  # jumps of the validation accuracy, and the standard errors that make one
+_SPIKES = 2  # of the training loss
 _SETTLED = 3  # a third of the epochs in which nothing is expected to be steady
 _LARGE = {"sgd": 0.5, "adam": 2e-2, "adamw": 2e-2}
 
@@ -50,7 +58,7 @@ def _at_chance(view: RunView) -> Verdict | None:
     losses, chance = view.values("train_loss"), view.chance_loss
     if not view.ends_at_chance or is_starved_from_the_start(view):
         return None
-    overshot, rate = losses.max() > _OVERSHOT * chance, view.get(view.rate_key)
+    overshot, rate = has_overshot(view), view.get(view.rate_key)
     if not (overshot or died(view) or rate >= _LARGE[view.get("train.optimiser")]):
         return None
     grew = f", after {losses.max():.3g} in epoch {int(losses.argmax()) + 1}" if overshot else ""
@@ -76,13 +84,15 @@ def _zigzag(view: RunView) -> Verdict | None:
         f"the training loss zigzags: it rose in {times} of {len(grown)} epochs by more than noise, by "
         f"{most:.2f} at the most (chance is {view.chance_loss:.2f}, {view.photos('train')} photos an epoch)"
     )
-    return _verdict(view, message, 0.55, 10)
+    right = view.history[-1].train_accuracy if view.taught is None else view.taught.metrics["accuracy"].value
+    # The less was learned, the graver: underfitting is then only a consequence.
+    return _verdict(view, message, words.clipped(0.55 + 0.5 * max(0.0, _WELL - right), most=0.9), 10)
 
 
 def _overshot(view: RunView) -> Verdict | None:
     """A first epoch far above chance, from which the run has not recovered."""
     first, chance, taught = view.values("train_loss")[0], view.chance_loss, view.taught
-    if first < _OVERSHOT * chance or taught is None or taught.metrics["accuracy"].high >= _WELL:
+    if first < OVERSHOT * chance or taught is None or taught.metrics["accuracy"].high >= _WELL:
         return None
     accuracy = words.share(taught.metrics["accuracy"], "training photos")
     message = (
@@ -95,11 +105,9 @@ def _overshot(view: RunView) -> Verdict | None:
 def _grown(view: RunView) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     """Rises of the training loss beyond noise, 0 where there is none; float64 (N,)."""
     losses = view.values("train_loss")
-    grown, spread = rises(losses), loss_spread(view.taught)
+    grown = rises(losses)
     before = np.concatenate([losses[:1], losses[:-1]])
-    error = np.array([loss_error(loss, view.photos("train"), spread) for loss in before])
-    # Below chance a tenth of it counts; far above, what doubles.
-    least = np.maximum(_RISE * view.chance_loss, 3 * math.sqrt(2) * error)
+    least = np.maximum(_RISE * view.chance_loss, _NOISE * epoch_error(before, view.photos("train")))
     return np.where(grown > least, grown, 0.0)
 
 
@@ -139,13 +147,16 @@ def _unstable(view: RunView) -> Iterator[Verdict | Skip]:
     start = len(view.history) // _SETTLED
     spikes = int((_grown(view)[start:] > 0).sum())
     jumps = _jumps(view, start) if view.is_validated else 0
-    if not spikes and jumps < max(_JUMPS, _ZIGZAG * (len(view.history) - start)):
+    many = max(_JUMPS, _ZIGZAG * (len(view.history) - start))
+    if spikes < _SPIKES and jumps < many:
         return
     told = []
     if spikes:
-        told.append(f"the training loss jumped up {spikes} times")
+        told.append(f"the training loss jumped up {counted(spikes, 'time')}")
     if jumps:
-        told.append(f"the accuracy on {view.watched} validation photos moved {jumps} times beyond noise")
+        told.append(
+            f"the accuracy on {view.watched} validation photos moved {counted(jumps, 'time')} beyond noise"
+        )
     after = f"in the {len(view.history) - start} epochs after epoch {start}"
     yield Verdict(
         name="unstable",

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from sortograph.errors import counted
 from sortograph.evaluation import difference, paired_difference
+from sortograph.evaluation.intervals import z_value
 from sortograph.records import (
     Diagnosis,
     Estimate,
@@ -21,7 +22,6 @@ from sortograph.records import (
 LEAST_EPOCHS = 5
 BASELINE = Remedy("the recipe as it is", "what the others are compared with")
 _MOST = 8  # remedies
-_NO_WORSE = -0.01  # validation accuracy that closing the gap may cost
 _BY_LENGTH = ("train.epochs", "finetune.epochs", "train.early_stopping")
 _TOO_SHORT = "not tried: what the number of epochs does cannot be seen in short runs"
 _NO_TIME = "not tried: the budget is used up"
@@ -135,8 +135,9 @@ def gap_change(train: Estimate, validation: Estimate) -> Estimate:
 
 
 def _helps(change: Estimate, gap: Estimate, verdict: str) -> bool:
-    """Surely better; or, against overfitting, a gap that is surely smaller for next to nothing."""
-    closes = gap.high < 0 and change.value >= _NO_WORSE
+    """Surely better; or, against overfitting, a gap surely smaller, at a cost within one standard error."""
+    error = (change.high - change.low) / (2 * z_value(change.level))
+    closes = gap.high < 0 and change.value >= -error
     return change.low > 0 or (closes and verdict in ("overfitting", "data-limited"))
 
 
