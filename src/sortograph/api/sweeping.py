@@ -80,7 +80,9 @@ def sweep(
     with runs.lock(folder), opened(planned, folder) as search:
         course = Course(planned, search, Means(job.task, _kept, _clear, deadline))
         _go(job, course)
-        return conclude(course, folder, _again(job), time.monotonic() - began)
+        # Where the photos lie is nobody else's business, and the page may be passed on.
+        again = f"sortograph sweep PHOTOS --space {folder.name}/space.toml"
+        return conclude(course, folder, again, time.monotonic() - began)
 
 
 def _need_optuna() -> None:

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sortograph import runs
-from sortograph.api.job import Job, Made, Maker
+from sortograph.api.job import Job, Made
 from sortograph.api.reading import read_photos
+from sortograph.api.training import maker_of
 from sortograph.bundle import guard
 from sortograph.bundle.engine import open_session
 from sortograph.diagnosis import trials
@@ -194,21 +195,6 @@ def _remedied(bench: Bench, remedy: Remedy) -> Recipe:
     """What the command of the remedy trains by, with the seed of the run. Raises RecipeError."""
     name = remedy.recipe or str(bench.record.folder / "recipe.toml")
     return load_recipe(name, remedy.overrides, bench.record.seed)
-
-
-def maker_of(settings: Recipe, progress: Progress) -> Maker:
-    """What makes a model by this recipe, as `train` chooses it."""
-    if settings.model.kind == "backbone":
-        from sortograph.api.transfer import TransferMaker
-
-        return TransferMaker(settings, progress)
-    if settings.model.kind == "auto":
-        from sortograph.api.autopilot import auto_maker
-
-        return auto_maker(settings, progress)
-    from sortograph.api.networks import NetworkMaker
-
-    return NetworkMaker(settings, progress)
 
 
 def _table(job: Job, made: Made, split: str) -> PredictionTable:

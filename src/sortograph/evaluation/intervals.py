@@ -235,8 +235,7 @@ def _effective(right: NDArray[np.bool_], groups: NDArray[np.int64]) -> float:
 
 def _sums(values: NDArray[np.float64], groups: NDArray[np.int64]) -> NDArray[np.float64]:
     """Of each group, float64 (G,)."""
-    found = np.bincount(np.unique(groups, return_inverse=True)[1], weights=values).astype(np.float64)
-    return found
+    return np.bincount(np.unique(groups, return_inverse=True)[1], weights=values).astype(np.float64)
 
 
 def _paired_counts(a_right: NDArray[np.bool_], b_right: NDArray[np.bool_]) -> tuple[int, int, int, int]:
