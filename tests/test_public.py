@@ -29,8 +29,8 @@ def test_names_are_what_they_are_called(name):
 def test_verbs():
     assert sorted(VERBS) == [
         "add_weights", "audit", "backbones", "cache_info", "clear_cache", "compare", "demo", "diagnose",
-        "doctor", "evaluate", "index", "load", "predict", "quarantine", "recipes", "report", "sweep", "train",
-        "weights",
+        "doctor", "evaluate", "explain", "index", "load", "predict", "quarantine", "recipes", "report",
+        "sweep", "train", "weights",
     ]  # fmt: skip
 
 

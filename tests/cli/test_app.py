@@ -6,8 +6,8 @@ import typer
 from sortograph.cli import app
 
 VERBS = [
-    "index", "audit", "quarantine", "train", "evaluate", "report", "diagnose", "compare", "sweep", "predict",
-    "recipes", "backbones", "weights", "cache", "demo", "doctor",
+    "index", "audit", "quarantine", "train", "evaluate", "report", "explain", "diagnose", "compare", "sweep",
+    "predict", "recipes", "backbones", "weights", "cache", "demo", "doctor",
 ]  # fmt: skip
 EVERYWHERE = {"--json", "--quiet", "--verbose", "--debug"}
 

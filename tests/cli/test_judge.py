@@ -58,6 +58,9 @@ def test_report(call, stand_in):
     assert said.out.replace("\\", "/") == "runs/tiny/report.html\n"
     assert seen["arguments"] == (Path("runs/tiny"),)
     assert seen["photos"] == Path("moved")
+    assert seen["with_photos"] is True
+    call("report", "runs/tiny", "--no-photos")
+    assert seen["with_photos"] is False
     found = json.loads(call("report", "runs/tiny", "--json").out)
     assert found == {"run": "runs/tiny", "report": "runs/tiny/report.html"}
 

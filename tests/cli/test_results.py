@@ -4,11 +4,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from sortograph.cli import results
-from sortograph.records import Estimate, Rejected
+from sortograph.records import AbstainRow, Estimate, Rejected, Trust
 
 
-def shown(capsys, evaluation, *, verbose: bool = False) -> str:
-    results.show_evaluation(evaluation, verbose=verbose)
+def shown(capsys, evaluation, *, verbose: bool = False, trust: Trust | None = None) -> str:
+    results.show_evaluation(evaluation, verbose=verbose, trust=trust)
     return capsys.readouterr().out
 
 
@@ -52,6 +52,54 @@ def test_gaps_have_their_interval(capsys, make_record):
         "gap train − validation: −1.0 points (95 %: −3.4 to +0.5)",
         "gap train − test: +15.0 points (95 %: +1.0 to +27.5)",
     ]
+
+
+def trusted(*rows: AbstainRow) -> Trust:
+    return Trust("validation", 118, 104, 0.6612, rows, ())
+
+
+def measured(evaluation, **metrics: Estimate):
+    test = evaluation["test"]
+    return {**evaluation, "test": replace(test, metrics={**test.metrics, **metrics})}
+
+
+REFUSED = AbstainRow(0.01, None, 0.0, 104, 0, "unattainable: 104 photos promise at best 4.1 %")
+
+
+def test_a_line_tells_how_far_it_may_be_trusted(capsys, make_record):
+    before, after = (Estimate(x, x - 0.01, x + 0.03, 0.95, 336, "bootstrap") for x in (0.028, 0.0314))
+    evaluation = measured(make_record().evaluation, ece_uncalibrated=before, ece=after)
+    rows = (REFUSED, AbstainRow(0.05, 0.8, 0.888, 104, 1), AbstainRow(0.1, 0.0, 1.0, 104, 4))
+    lines = shown(capsys, evaluation, trust=trusted(*rows)).splitlines()
+    assert lines[-2:] == [
+        "calibrated on 118 validation photos: temperature 0.66, calibration error 2.8 → 3.1 % "
+        "(2.1 – 6.1; test, n = 336)",
+        "--max-error 5%: 88.8 % of photos answered, at most 5 % of them wrong (n = 104)",
+    ]
+
+
+def test_what_can_be_promised_is_told_in_a_line(capsys, make_record):
+    evaluation = make_record().evaluation
+    for rows, said in (
+        ((REFUSED,), REFUSED.reason),
+        ((REFUSED, AbstainRow(0.1, 0.0, 1.0, 104, 4)), "all answers given: at most 10 % wrong (n = 104)"),
+    ):
+        lines = shown(capsys, evaluation, trust=trusted(*rows)).splitlines()
+        assert lines[-2:] == ["calibrated on 118 validation photos: temperature 0.66", said]
+    assert "calibrated" not in shown(capsys, evaluation)
+
+
+def test_photos_that_chose_are_counted(capsys, make_record):
+    evaluation = make_record().evaluation
+    evaluation = {**evaluation, "validation": replace(evaluation["validation"], chose=4)}
+    assert "4 of the 10 validation photos helped to choose the model." in shown(capsys, evaluation)
+
+
+def test_what_is_no_share_is_no_percentage(capsys, make_record):
+    brier = Estimate(1.25, 1.1, 1.4, 0.95, 10, "student t")
+    text = shown(capsys, measured(make_record().evaluation, brier=brier, ece=brier), verbose=True)
+    assert "1.250  1.100 – 1.400" in text
+    assert "125.0 %  110.0 – 140.0" in text
 
 
 def leaking(evaluation, unseen: Estimate | None, **leaks: int):

@@ -66,6 +66,23 @@ def measured(page: Path, folder: Path, width: int) -> tuple[int, int]:
     return int(content), int(window)
 
 
+def heights(page: Path, folder: Path, width: int, *ids: str) -> list[int]:
+    """Where elements end, in pixels from the top of the page."""
+    frame = folder / "heights.html"
+    ends = "+' '+".join(
+        f"Math.round(d.getElementById('{name}').closest('section').getBoundingClientRect().bottom)"
+        for name in ids
+    )
+    told = f"const d = this.contentDocument; document.title = '' + {ends}"
+    frame.write_text(
+        '<!doctype html><meta charset="utf-8"><body style="margin:0">'
+        f'<iframe style="width:{width}px;height:800px;border:0" onload="{told}" '
+        f'srcdoc="{escape(page.read_text("utf-8"))}"></iframe>',
+        encoding="utf-8",
+    )
+    return [int(end) for end in re.search(r"<title>([\d ]+)</title>", browse(frame, folder).dom)[1].split()]
+
+
 @pytest.fixture(scope="module")
 def report(place, trained) -> Path:
     return place.folder / "run" / "report.html"
@@ -103,9 +120,29 @@ def test_it_says_what_the_run_found(report, trained, tmp_path):
     test = next(line for line in trained.stdout.decode().splitlines() if line.startswith("test"))
     _, count, accuracy, *_ = test.split()
     assert "개" in text
+    assert re.search(r"fitted to\s+\d+\s+validation photos", text)
+    assert "Is anything wrong with it?" in text
     assert "cat" in text
     assert re.search(rf"\b{count}\b", text)
     assert accuracy.removesuffix(".0") in text
+
+
+def test_the_first_screen_answers_what_is_asked_first(report, tmp_path):
+    good, trust, wrong, after = heights(report, tmp_path, DESK, "result", "trust", "diagnosis", "next")
+    assert good < trust == wrong < after <= 1200, "trust and diagnosis stand side by side"
+    good, trust, wrong, after = heights(report, tmp_path, PHONE, "result", "trust", "diagnosis", "next")
+    assert good < trust < wrong < after, "on a phone one follows the other"
+
+
+def test_dark_and_light_differ(report, tmp_path):
+    means = []
+    for name, options in (("light", ()), ("dark", ("--blink-settings=preferredColorScheme=0",))):
+        picture = tmp_path / f"{name}.png"
+        browse(report, tmp_path, f"--window-size={DESK},900", *options, f"--screenshot={picture}")
+        with Image.open(picture) as image:
+            means.append(float(np.asarray(image.convert("L")).mean()))
+    assert means[0] > 200
+    assert means[1] < 60
 
 
 @pytest.mark.parametrize("width", [PHONE, 768, DESK])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from sortograph.evaluation import judge_all, trust
 from sortograph.records import (
     ClassScore,
     DatasetIndex,
@@ -22,6 +24,7 @@ from sortograph.records import (
     Rejected,
     RunRecord,
 )
+from sortograph.reporting import ReportView, render
 
 KOREAN = ("음식", "실내", "실외")
 
@@ -141,6 +144,101 @@ def make_world(folder: Path, classes: tuple[str, ...] = KOREAN, n: int = 420) ->
 
 def redone(world: World, **changes: Any) -> World:
     return replace(world, run=replace(world.run, **changes))
+
+
+VOID = {"meta", "img", "br", "link", "input", "hr"}
+APART = {"th", "td", "dt", "dd", "li", "p", "small", "h1", "h2", "h3", "summary", "pre"}
+
+
+class Page(HTMLParser):
+    """Tags with their attributes, the visible text, and what was left open."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.open: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        self.text += " " if tag in APART else ""
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if "style" not in self.open:
+            self.text += data
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attrs for name, attrs in self.tags if name == tag]
+
+    @property
+    def words(self) -> str:
+        return " ".join(self.text.split())
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What a diagnosis says in short."""
+
+    lines: tuple[tuple[str, str], ...] = ()
+    remedy: str = ""
+    command: str = ""
+
+
+def calibrated(world: World, n: int = 300, likeness: bool = True) -> World:
+    """The same run as it is measured now: calibrated on n photos, with all figures."""
+    random = np.random.default_rng(3)
+    sizes = random.integers(40, 400, (len(world.index), 2)).astype(np.int32)
+    index = replace(world.index, sizes=sizes)
+
+    def answers(rows: NDArray[np.int64], split: str) -> PredictionTable:
+        labels = index.labels[rows]
+        logits = random.normal(size=(len(rows), len(index.classes))).astype(np.float32)
+        logits[np.arange(len(rows)), labels] += 2.6
+        return PredictionTable(rows, 1.7 * logits, labels, index.classes, split)
+
+    rows = index.rows("validation")
+    held_out = answers(np.resize(rows, n), "validation")
+    like = random.uniform(0.5, 1.0, n) if likeness else None
+    measured = trust(held_out, None, like)
+    assert measured is not None
+    tables = [answers(index.rows(split), split) for split in ("train", "validation", "test")]
+    evaluation = judge_all(index, tables, temperature=measured.temperature)
+    evaluation["validation"] = replace(evaluation["validation"], chose=12)
+    return redone(replace(world, index=index), evaluation=evaluation, trust=measured)
+
+
+@pytest.fixture
+def parsed() -> Callable[..., Page]:
+    """The page of a run, with pictures by name: well-formed, and easy to ask."""
+
+    def parse(world: World, advice: Advice | None = None, **pictures: bytes) -> Page:
+        page = Page(render(ReportView(world.run, world.index, pictures, advice)))
+        assert page.open == []
+        return page
+
+    return parse
+
+
+@pytest.fixture
+def advise() -> Callable[..., Advice]:
+    return Advice
+
+
+@pytest.fixture
+def calibrate() -> Callable[..., World]:
+    return calibrated
+
+
+@pytest.fixture
+def sure(world: World) -> World:
+    """A run with everything that is measured now."""
+    return calibrated(world)
 
 
 @pytest.fixture

@@ -25,8 +25,8 @@ def size(png: bytes) -> tuple[int, int]:
 def figures(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The figures behind the pictures, for a look at what is in them."""
     seen: list[Any] = []
-    png = plots._png
-    monkeypatch.setattr(plots, "_png", lambda figure: seen.append(figure) or png(figure))
+    png = plots.png
+    monkeypatch.setattr(plots, "png", lambda figure: seen.append(figure) or png(figure))
     return seen
 
 
@@ -92,6 +92,23 @@ def test_a_class_without_photos_is_drawn(world: Any, figures: list[Any]) -> None
     empty = replace(world.run.evaluation["test"], confusion=np.zeros((3, 3), dtype=np.int64))
     size(plots.confusion(empty, world.index.classes))
     assert not figures[0].axes[0].texts, "nothing was counted, nothing is written"
+
+
+def test_reliability_draws_each_bin_and_its_photos(sure: Any, figures: list[Any]) -> None:
+    result = sure.run.evaluation["test"]
+    size(plots.reliability(result))
+    above, below = figures[0].axes
+    points = above.lines[1].get_xydata()
+    assert points.tolist() == [[one.confidence, one.accuracy.value] for one in result.reliability]
+    assert [bar.get_height() for bar in below.patches] == [one.accuracy.n for one in result.reliability]
+    assert sum(bar.get_height() for bar in below.patches) == result.n
+    low, high = below.get_xlim()
+    assert low <= result.reliability[0].low
+    assert high >= 1
+
+
+def test_without_bins_no_reliability_is_drawn(world: Any) -> None:
+    assert plots.reliability(world.run.evaluation["test"]) == b""
 
 
 def test_the_users_settings_of_matplotlib_are_left_alone_and_not_used(world: Any) -> None:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from sortograph.api.comparing import compare
     from sortograph.api.diagnosing import diagnose
     from sortograph.api.digits import demo
+    from sortograph.api.explaining import explain, explain_photos
     from sortograph.api.kitchen import check_recipe, copy_recipe, recipes
     from sortograph.api.machine import doctor
     from sortograph.api.photos import index
@@ -35,6 +36,8 @@ __all__ = [
     "diagnose",
     "doctor",
     "evaluate",
+    "explain",
+    "explain_photos",
     "index",
     "load",
     "predict",
@@ -53,6 +56,7 @@ _NAMES = {
     "comparing": ("compare",),
     "diagnosing": ("diagnose",),
     "digits": ("demo",),
+    "explaining": ("explain", "explain_photos"),
     "kitchen": ("check_recipe", "copy_recipe", "recipes"),
     "machine": ("doctor",),
     "photos": ("index",),

@@ -38,20 +38,25 @@ Pixels = Callable[[NDArray[np.int64]], NDArray[np.uint8]]
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """All that was measured of a model; `trust` is None without photos to calibrate on."""
-
-    evaluation: dict[str, EvaluationResult]
-    tables: list[PredictionTable]
-    trust: Trust | None
-
-
-@dataclass(frozen=True, slots=True)
 class Answered:
     """The answers to the photos of one split, and their embeddings, float32 (N, D)."""
 
     table: PredictionTable
     embeddings: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """All that was measured of a model; `trust` is None without photos to calibrate on.
+
+    answered  split → what the tables and the embeddings of its photos are; run  asks the model
+    """
+
+    evaluation: dict[str, EvaluationResult]
+    tables: list[PredictionTable]
+    trust: Trust | None
+    answered: Mapping[str, Answered]
+    run: Run
 
 
 def judge_and_bundle(job: Job, made: Made) -> Judged:
@@ -86,7 +91,7 @@ def judge_and_bundle(job: Job, made: Made) -> Judged:
     _check_finite(golden, made)
     graph = made.graph if centres is None else with_likeness(made.graph, centres)
     write_bundle(job.folder / FILE_NAME, graph, _manifest(job, made, evaluation, measured), golden)
-    return Judged(evaluation, tables, measured)
+    return Judged(evaluation, tables, measured, found, run)
 
 
 def _manifest(

@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sortograph import runs
-from sortograph.api.judging import predict_split
+from sortograph.api.judging import Answered, predict_split
 from sortograph.api.placing import NEW, matched, placed, run_index
 from sortograph.api.telling import tell_rejected
 from sortograph.api.writing import check_place
 from sortograph.bundle.runtime import FILE_NAME, Bundle, bundle_file, open_bundle
-from sortograph.errors import DataError, PhotoError, RunError
+from sortograph.errors import DataError, PhotoError, RunError, UsageError
 from sortograph.evaluation import judge_all
 from sortograph.images.inspect import read_photo
 from sortograph.images.preprocess import prepare
@@ -28,18 +28,21 @@ from sortograph.records import (
     SPLITS,
     DatasetIndex,
     EvaluationResult,
-    PredictionTable,
     Progress,
     Rejected,
     RunRecord,
+    Trust,
     leaks,
     silent,
 )
 
 if TYPE_CHECKING:
     from sortograph.api.job import Job
+    from sortograph.api.judging import Judged
 
 _VIEWS = 9
+_HEATMAP_SECONDS = 10.0  # of a report that is written again
+_FINISH = 3.0  # seconds that a deadline must leave for the rest of a report
 Pixels = NDArray[np.uint8]
 
 
@@ -58,6 +61,7 @@ class Evaluated:
     notes: tuple[str, ...] = ()
     rejected: tuple[Rejected, ...] = ()
     ignored: int = 0
+    trust: Trust | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -113,6 +117,7 @@ def evaluate(
         notes=found.notes,
         rejected=found.rejected,
         ignored=found.ignored,
+        trust=record.trust if record else None,
     )
 
 
@@ -141,7 +146,7 @@ def _on_photos(
     found = matched(photos, bundle.manifest.classes, progress, follow_links=follow)
     index, notes = placed(found, record)
     tell_rejected(index, progress)
-    tables = _tables(index, bundle, progress)
+    tables = [answered.table for answered in _answered(index, bundle, progress).values()]
     temperature = bundle.manifest.temperature
     evaluation = _with_chosen(judge_all(index, tables, temperature=temperature), record)
     if out is not None:
@@ -162,15 +167,15 @@ def _with_chosen(
     }
 
 
-def _tables(index: DatasetIndex, bundle: Bundle, progress: Progress) -> list[PredictionTable]:
+def _answered(index: DatasetIndex, bundle: Bundle, progress: Progress) -> dict[str, Answered]:
     def pixels(rows: NDArray[np.int64]) -> Pixels:
         return _prepared(index, rows, bundle)
 
-    return [
-        predict_split(index, split, bundle.run, pixels, progress).table
+    return {
+        split: predict_split(index, split, bundle.run, pixels, progress)
         for split in (*SPLITS, NEW)
         if len(index.rows(split))
-    ]
+    }
 
 
 def _prepared(index: DatasetIndex, rows: Sequence[int] | NDArray[np.int64], bundle: Bundle) -> Pixels:
@@ -181,15 +186,27 @@ def _prepared(index: DatasetIndex, rows: Sequence[int] | NDArray[np.int64], bund
 
 
 def report(
-    run: str | os.PathLike[str], *, photos: str | os.PathLike[str] | None = None, progress: Progress = silent
+    run: str | os.PathLike[str],
+    *,
+    photos: str | os.PathLike[str] | None = None,
+    with_photos: bool = True,
+    progress: Progress = silent,
 ) -> Path:
-    """Write report.html of a run again; plots from its records, photos as they were drawn when it ended.
+    """Write report.html and model-card.md of a run again; plots from its records, photos as they were drawn
+    when it ended.
 
     photos: the folder it was trained on, to draw its sheets of photos again, too
-    Raises RunError when the folder is no run, has no model yet, or the photos are not those it had.
+    with_photos: False leaves all photos out of the page, to pass it on where they may not be seen
+    Raises RunError when the folder is no run, has no model yet, or the photos are not those it had;
+    UsageError for photos that would be left out.
     """
-    from sortograph.reporting import ReportView, sample_sheet, write_report
+    from sortograph.api.sheets import Shown, photo_sheets
+    from sortograph.reporting import sample_sheet
 
+    if photos is not None and not with_photos:
+        raise UsageError(
+            "photos are to be drawn, and to be left out", fix=f"sortograph report {run} --no-photos"
+        )
     record = runs.read_run(Path(run))
     if not record.evaluation:
         raise RunError(
@@ -200,17 +217,22 @@ def report(
         )
     bundle = open_bundle(record.bundle)
     index = run_index(record, None if photos is None else Path(photos))
-    pictures = {**_kept_pictures(record.folder), **_plots(record, index)}
+    pictures = {**(_kept_pictures(record.folder) if with_photos else {}), **_plots(record, index)}
     if photos is not None:
         _check_unchanged(index)
-        tables = _tables(index, bundle, progress)
-
-        def pixels(rows: NDArray[np.int64]) -> Pixels:
-            return _prepared(index, rows, bundle)
-
-        pictures["samples"] = sample_sheet(index, pixels, record.seed)
-        pictures |= _sheets(index, tables, pixels, record.seed)
-    return write_report(ReportView(record, index, pictures))
+        shown = Shown(
+            index=index,
+            found=_answered(index, bundle, progress),
+            pixels=lambda rows: _prepared(index, rows, bundle),
+            run=bundle.run,
+            seed=record.seed,
+            temperature=bundle.manifest.temperature,
+            seconds=_HEATMAP_SECONDS,
+            progress=progress,
+        )
+        pictures["samples"] = sample_sheet(index, shown.pixels, record.seed)
+        pictures |= photo_sheets(shown)
+    return _written(record, index, pictures)
 
 
 def _check_unchanged(index: DatasetIndex) -> None:
@@ -235,40 +257,30 @@ def _check_unchanged(index: DatasetIndex) -> None:
         )
 
 
-def draw_report(job: Job, record: RunRecord, tables: list[PredictionTable]) -> Path:
-    """The report of a run that has just ended."""
-    from sortograph.reporting import ReportView, augmented_sheet, sample_sheet, write_report
+def draw_report(job: Job, record: RunRecord, judged: Judged) -> Path:
+    """The report of a run that has just ended. Heatmaps take what time a budget leaves, and few seconds."""
+    from sortograph.api.sheets import HEATMAP_SECONDS, Shown, photo_sheets
+    from sortograph.reporting import augmented_sheet, sample_sheet
 
-    def pixels(rows: NDArray[np.int64]) -> Pixels:
-        return job.pixels.evaluation(job.index, rows)
-
-    pictures = {
-        "samples": sample_sheet(job.index, pixels, record.seed),
-        **_plots(record, job.index),
-        **_sheets(job.index, tables, pixels, record.seed),
-    }
+    plots = _plots(record, job.index)
+    shown = Shown(
+        index=job.index,
+        found=judged.answered,
+        pixels=lambda rows: job.pixels.evaluation(job.index, rows),
+        run=judged.run,
+        seed=record.seed,
+        temperature=1.0 if judged.trust is None else judged.trust.temperature,
+        seconds=min(HEATMAP_SECONDS, job.left - _FINISH),
+        progress=job.progress,
+    )
+    pictures = {"samples": sample_sheet(job.index, shown.pixels, record.seed), **plots, **photo_sheets(shown)}
     if any(value for value in job.recipe.augment.model_dump().values()):
         pictures["augmented"] = augmented_sheet(_views(job))
-    return write_report(ReportView(record, job.index, pictures))
-
-
-def _sheets(
-    index: DatasetIndex, tables: Sequence[PredictionTable], pixels: Any, seed: int
-) -> dict[str, bytes]:
-    from sortograph.reporting import mistake_sheet, prediction_sheet
-
-    held_out = [table for table in tables if table.split != "train"] or list(tables)
-    if not held_out:  # nothing may be judged
-        return {}
-    judged = held_out[-1]
-    return {
-        "predictions": prediction_sheet(index, judged, pixels, seed),
-        "mistakes": mistake_sheet(index, judged, pixels),
-    }
+    return _written(record, job.index, pictures)
 
 
 def _plots(record: RunRecord, index: DatasetIndex) -> dict[str, bytes]:
-    from sortograph.reporting import confusion, curves, per_class
+    from sortograph.reporting import confusion, curves, per_class, reliability
 
     drawn = {"curves": curves(record.history, record.best_epoch) if record.history else b""}
     found = [record.evaluation[split] for split in reversed(SPLITS) if split in record.evaluation]
@@ -278,6 +290,7 @@ def _plots(record: RunRecord, index: DatasetIndex) -> dict[str, bytes]:
     return drawn | {
         "confusion": confusion(judged, index.classes),
         "per_class": per_class(judged),
+        "reliability": reliability(judged),
     }
 
 
@@ -300,3 +313,15 @@ def _kept_pictures(folder: Path) -> dict[str, bytes]:
 
     files = {name: folder / "plots" / f"{name}.png" for name in PICTURES}
     return {name: file.read_bytes() for name, file in files.items() if file.is_file()}
+
+
+def _written(record: RunRecord, index: DatasetIndex, pictures: Mapping[str, bytes]) -> Path:
+    """Page and model card, with what the records of the run tell of its health."""
+    from sortograph.diagnosis import short, verdicts
+    from sortograph.reporting import ReportView, shown_folder, write_card, write_report
+
+    # Commands on the page name the run as the page does, whatever folders lie above it.
+    found = replace(verdicts(record, index), run=Path(shown_folder(record)))
+    view = ReportView(record, index, pictures, short(found))
+    write_card(view)
+    return write_report(view)

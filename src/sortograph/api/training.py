@@ -78,7 +78,7 @@ def train(
     if out is not None:
         runs.check_unused(Path(out))
     deadline = _deadline(settings, budget, began)
-    maker = _maker(settings, log)
+    maker = maker_of(settings, log)
     index = _read(Path(photos), settings, maker, log)
     folder = runs.new_run(settings.name, None if out is None else Path(out))
     job = Job(settings, index, maker.pixels, folder, began, log, Path(photos), deadline=deadline)
@@ -101,7 +101,7 @@ def _deadline(settings: Recipe, budget: float | None, began: float) -> float | N
     return None if budget is None else began + budget
 
 
-def _maker(settings: Recipe, progress: Progress) -> Maker:
+def maker_of(settings: Recipe, progress: Progress) -> Maker:
     """What makes a model by this recipe."""
     if settings.model.kind == "backbone":
         from sortograph.api.transfer import TransferMaker
@@ -124,7 +124,7 @@ def _go_on(photos: Path, folder: Path, log: Log, began: float) -> RunRecord:
     settings = make_recipe(checkpoint.recipe, str(folder / "recipe.toml"))
     for damaged in checkpoint.passed_over:
         log(Said(f"a checkpoint is passed over: {damaged}", warning=True))
-    maker = _maker(settings, log)
+    maker = maker_of(settings, log)
     index = _read(photos, settings, maker, log)
     if checkpoint.fingerprint != index.fingerprint:
         raise RunError(
@@ -258,7 +258,7 @@ def _finish(job: Job, record: RunRecord, made: Made) -> RunRecord:
     runs.write_evaluation(job.folder, judged.evaluation)
     runs.write_predictions(job.folder, job.index, judged.tables, temperature)
     runs.write_run(record)
-    draw_report(job, record, judged.tables)
+    draw_report(job, record, judged)
     if not made.interrupted:
         shutil.rmtree(job.folder / "checkpoints", ignore_errors=True)
     record = replace(record, seconds=time.monotonic() - job.began)

@@ -79,7 +79,7 @@ def doubts(manifest: BundleManifest, max_error: float | None, where: str) -> Dou
     row = _row(manifest.abstain, max_error, where)
     n = manifest.calibrated.get("groups", "unknown")
     least, error = float(row["threshold"]), _percent(row["error"])
-    promise = f"not above {least:.3g}, for at most {error} wrong (by {n} photos)"
+    promise = f"not above {least:.4g}, for at most {error} wrong (by {n} photos)"
     return Doubts(least, promise, known.in_set, known.likeness)
 
 

@@ -17,6 +17,7 @@ from sortograph.cli import (
     data,
     diagnose,
     doctor,
+    explain,
     judge,
     quarantine,
     recipes,
@@ -64,6 +65,7 @@ def app() -> typer.Typer:
     made.command("train")(deferred(train.train))
     made.command("evaluate")(deferred(judge.evaluate))
     made.command("report")(deferred(judge.report))
+    made.command("explain")(deferred(explain.explain))
     made.command("diagnose")(deferred(diagnose.diagnose))
     made.command("sweep")(deferred(sweep.sweep))
     made.command("compare")(deferred(compare.compare))

@@ -17,6 +17,9 @@ Run = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.", show_d
 PhotosOf = Annotated[
     Path | None, typer.Option("--photos", metavar="PHOTOS", help="Where the photos of the run are now.")
 ]
+NoPhotos = Annotated[
+    bool, typer.Option("--no-photos", help="Leave all photos out of the page, so that it can be passed on.")
+]
 
 
 def evaluate(
@@ -36,7 +39,7 @@ def evaluate(
     if json:
         streams.out_json(found.to_json())
         return 0
-    results.show_evaluation(found.evaluation, verbose=verbose)
+    results.show_evaluation(found.evaluation, verbose=verbose, trust=found.trust)
     results.show_left_out(found.rejected, found.ignored, verbose=verbose)
     for line in found.notes:
         streams.out(streams.safe(f"note: {line}"))
@@ -48,16 +51,17 @@ def evaluate(
 def report(
     run: Run,
     photos: PhotosOf = None,
+    no_photos: NoPhotos = False,
     json: options.Json = False,
     quiet: options.Quiet = False,
     _verbose: options.Verbose = False,
     _debug: options.Debug = False,
 ) -> int:
-    """Write the report of a run again."""
+    """Write the report of a run again, and its model card."""
     from sortograph import api
 
     with draw.progress(quiet=quiet) as progress:
-        place = api.report(run, photos=photos, progress=progress)
+        place = api.report(run, photos=photos, with_photos=not no_photos, progress=progress)
     if json:
         streams.out_json({"run": run.as_posix(), "report": place.as_posix()})
     else:

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING
 from sortograph.cli import streams, tables, words
 
 if TYPE_CHECKING:
-    from sortograph.records import Estimate, EvaluationResult, Rejected
+    from sortograph.records import AbstainRow, Estimate, EvaluationResult, Rejected, Trust
 
 _MAIN = "accuracy"
 _UNSEEN = "accuracy_unseen"
 _TAUGHT = "train"
 # Metrics that are no shares.
-_PLAIN = ("log_loss",)
+_PLAIN = ("log_loss", "log_loss_uncalibrated", "brier", "auroc", "average_precision")
+# Splits that can tell whether calibration holds, the best first.
+_CHECKED = ("test", "new")
 # Classes up to which all pairs are shown, and how many pairs beyond.
 _WIDEST = 12
 _MISTAKES = 20
@@ -24,13 +26,20 @@ _MISTAKES = 20
 _SHOWN = 10
 
 
-def show_evaluation(evaluation: Mapping[str, EvaluationResult], *, verbose: bool) -> None:
-    """Accuracy of all splits side by side, each with n and its interval, and the gaps between them."""
+def show_evaluation(
+    evaluation: Mapping[str, EvaluationResult], *, verbose: bool, trust: Trust | None = None
+) -> None:
+    """Accuracy of all splits side by side, each with n and its interval, the gaps between them, and how far
+    answers may be trusted."""
     if not evaluation:
         return
     tables.show(_accuracies(evaluation))
-    for line in (*_headline(evaluation), *_gaps(evaluation)):
+    for line in (*_headline(evaluation), *_chose(evaluation), *_gaps(evaluation)):
         streams.out(line)
+    if trust is not None:
+        streams.out(_calibrated(trust, evaluation))
+        for line in _withholding(trust.abstain):
+            streams.out(line)
     if verbose:
         for result in evaluation.values():
             _show_details(result)
@@ -117,6 +126,45 @@ def _gaps(evaluation: Mapping[str, EvaluationResult]) -> list[str]:
             within = f" ({level:g} %: {_points(ends[0])} to {_points(ends[1])})" if ends else ""
             lines.append(f"gap {first} − {second}: {_points(result.gaps[key])} points{within}")
     return lines
+
+
+def _chose(evaluation: Mapping[str, EvaluationResult]) -> list[str]:
+    """That a figure is not for judging, where its photos chose."""
+    return [
+        f"{result.chose} of the {result.n} {split} photos helped to choose the model."
+        for split, result in evaluation.items()
+        if result.chose
+    ]
+
+
+def _calibrated(trust: Trust, evaluation: Mapping[str, EvaluationResult]) -> str:
+    """By what, and what the calibration error was before and is now, on photos that had no part in it."""
+    line = f"calibrated on {trust.n} {trust.split} photos: temperature {trust.temperature:.2f}"
+    judge = next((evaluation[split] for split in _CHECKED if split in evaluation), None)
+    error = judge.metrics.get("ece") if judge else None
+    if judge is None or error is None:
+        return line
+    before = judge.metrics.get("ece_uncalibrated")
+    change = f"{100 * before.value:.1f} → " if before else ""
+    return (
+        f"{line}, calibration error {change}{tables.percent(error.value)} "
+        f"({_interval(error)}; {judge.split}, n = {error.n})"
+    )
+
+
+def _withholding(rows: Sequence[AbstainRow]) -> list[str]:
+    """The strictest promise that can be kept, and what it costs."""
+    kept = [row for row in rows if row.threshold is not None]
+    if not kept:
+        return [row.reason for row in sorted(rows, key=lambda row: -row.error)[:1]]
+    row = min(kept, key=lambda row: row.error)
+    error = f"{100 * row.error:g}"
+    if row.coverage >= 1:
+        return [f"all answers given: at most {error} % wrong (n = {row.n})"]
+    return [
+        f"--max-error {error}%: {tables.percent(row.coverage)} of photos answered, at most {error} % of them "
+        f"wrong (n = {row.n})"
+    ]
 
 
 def _points(difference: float) -> str:

@@ -86,7 +86,7 @@ def _told(
     if json:
         streams.out_json(record.to_json())
     else:
-        results.show_evaluation(record.evaluation, verbose=verbose)
+        results.show_evaluation(record.evaluation, verbose=verbose, trust=record.trust)
         places = [("report", record.report), ("model", record.bundle), ("run", record.folder)]
         results.show_places(
             [(name, place if place.exists() else None) for name, place in places],

@@ -52,3 +52,7 @@ PREDICT_CSV = "Write a table to FILE.csv; without a FILE to stdout."
 PREDICT_MAX_ERROR = "Withhold unsure answers, so that of the others at most this share is wrong: 0.02."
 PREDICT_GRID = "Draw the photos with their answers into this PNG file."
 PREDICT_TOP_K = "How many classes to name for each photo (default: 5 in JSON, else 1)."
+
+EXPLAIN_CLASS = "The class to explain (default: the one that the model names)."
+EXPLAIN_OUT = "One sheet for all photos, or a folder for a picture of each."
+EXPLAIN_METHOD = "auto, occlusion, or gradcam (for networks from scratch, from their run folder)."

@@ -69,8 +69,16 @@ def _thirds(prop: str, values: Values) -> Iterator[tuple[str, str, NDArray[np.bo
     if low == high:
         return
     first, last = _ENDS[prop]
-    yield prop, f"{first} (up to {low:.3g})", values <= low
-    yield prop, f"{last} (above {high:.3g})", values > high
+    yield prop, f"{first} (up to {_figure(low)})", values <= low
+    yield prop, f"{last} (above {_figure(high)})", values > high
+
+
+def _figure(value: float) -> str:
+    """
+    >>> _figure(1541.7), _figure(1.3333)
+    ('1542', '1.33')
+    """
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _named(prop: str, names: NDArray[np.str_]) -> Iterator[tuple[str, str, NDArray[np.bool_]]]:

@@ -9,23 +9,36 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sortograph.records import ClassScore, DatasetIndex, Estimate, EvaluationResult, Rung, RunRecord
+from sortograph.records import SPLITS, DatasetIndex, Estimate, EvaluationResult, Rung, RunRecord
 
-_RATES = {
-    "accuracy": "accuracy",
-    "accuracy_unseen": "accuracy on unseen photos",
-    "balanced_accuracy": "balanced accuracy",
-    "macro_f1": "macro F1",
+# In the order of the table: name → title, meaning.
+_METRICS = {
+    "accuracy": ("accuracy", "share of photos named right"),
+    "accuracy_unseen": (
+        "accuracy on unseen photos",
+        "the same without the photos that are also in train",
+    ),
+    "top5_accuracy": ("top-5 accuracy", "share of photos whose class is among the five likeliest"),
+    "balanced_accuracy": ("balanced accuracy", "mean of the classes' recalls: every class counts alike"),
+    "macro_f1": ("macro F1", "mean of the classes' F1"),
+    "auroc": ("AUROC", "how often a photo of a class ranks above one of another; 0.5 is guessing"),
+    "average_precision": ("average precision", "area below precision over recall, mean of the classes"),
+    "log_loss": ("log loss", "mean cross-entropy in nats; lower is better"),
+    "log_loss_uncalibrated": ("log loss before calibration", "the same without temperature"),
+    "brier": ("Brier score", "squared distance of the probabilities from the truth, 0–2; lower is better"),
+    "ece": ("calibration error", "how far probabilities lie from the share that is right (ECE)"),
+    "ece_uncalibrated": ("calibration error before", "the same without temperature"),
 }
-_ORDER = (*_RATES, "log_loss")
-_ORDERED_SPLITS = ("train", "validation", "test")
-_MEANINGS = {
-    "accuracy": "share of photos named right",
-    "accuracy_unseen": "the same without the photos that are also in train",
-    "balanced_accuracy": "mean of the classes' recalls: every class counts alike",
-    "macro_f1": "mean of the classes' F1",
-    "log_loss": "mean cross-entropy in nats; lower is better",
-}
+_ORDER = tuple(_METRICS)
+_RATES = (
+    "accuracy",
+    "accuracy_unseen",
+    "top5_accuracy",
+    "balanced_accuracy",
+    "macro_f1",
+    "ece",
+    "ece_uncalibrated",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,22 +69,13 @@ class MetricRow:
     gaps: tuple[Gap, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ClassRow:
-    name: str
-    precision: Cell
-    recall: Cell
-    f1: Cell
-    support: int
-
-
 def judged(run: RunRecord) -> EvaluationResult | None:
     """The most honest result there is: test, else validation, else train."""
-    return next((run.evaluation[s] for s in reversed(_ORDERED_SPLITS) if s in run.evaluation), None)
+    return next((run.evaluation[s] for s in reversed(SPLITS) if s in run.evaluation), None)
 
 
 def splits(run: RunRecord) -> list[EvaluationResult]:
-    return [run.evaluation[split] for split in _ORDERED_SPLITS if split in run.evaluation]
+    return [run.evaluation[split] for split in SPLITS if split in run.evaluation]
 
 
 def rate(estimate: Estimate) -> Cell:
@@ -105,13 +109,21 @@ def metric_rows(run: RunRecord) -> list[MetricRow]:
     }
     return [
         MetricRow(
-            name=_RATES.get(name, name.replace("_", " ")),
-            meaning=_MEANINGS.get(name, ""),
+            name=title(name),
+            meaning=_METRICS[name][1] if name in _METRICS else "",
             cells=tuple(_cell(name, result.metrics.get(name)) for result in results),
             gaps=tuple(gap for key, gap in gaps.items() if key.split(":")[0] == name),
         )
         for name in ordered
     ]
+
+
+def title(metric: str) -> str:
+    """
+    >>> title("macro_f1"), title("of_my_own")
+    ('macro F1', 'of my own')
+    """
+    return _METRICS[metric][0] if metric in _METRICS else metric.replace("_", " ")
 
 
 def _cell(name: str, estimate: Estimate | None) -> Cell | None:
@@ -127,7 +139,7 @@ def _is_forward(key: str) -> bool:
     (True, False)
     """
     pair = key.partition(": ")[2].split(" - ")
-    return pair == sorted(pair, key=_ORDERED_SPLITS.index)
+    return pair == sorted(pair, key=SPLITS.index)
 
 
 def _gap(key: str, gap: float, ends: tuple[float, float] | None) -> Gap:
@@ -140,38 +152,6 @@ def _gap(key: str, gap: float, ends: tuple[float, float] | None) -> Gap:
     interval = " to ".join(f"{100 * end:+.1f}" for end in ends) if ends else ""
     value = f"{pair.replace(' - ', ' − ')}: {size}"
     return Gap(value.replace("-", "−"), interval.replace("-", "−"))
-
-
-def class_rows(result: EvaluationResult) -> list[ClassRow]:
-    return [_class_row(score) for score in result.per_class]
-
-
-def _class_row(score: ClassScore) -> ClassRow:
-    cells = (rate(score.precision), rate(score.recall), rate(score.f1))
-    return ClassRow(score.name, *cells, score.support)
-
-
-def in_words(result: EvaluationResult | None) -> list[str]:
-    """What the accuracy means, in sentences for somebody who has not met an interval before."""
-    if result is None or "accuracy" not in result.metrics:
-        return ["This run has not been evaluated yet, so nothing can be said about new photos."]
-    estimate = result.metrics["accuracy"]
-    if not all(math.isfinite(end) for end in (estimate.value, estimate.low, estimate.high)):
-        return ["There were no labelled photos to judge by, so nothing can be said about new photos."]
-    words = _leaked(result)
-    seen = "train" in result.leaks
-    told = result.metrics.get("accuracy_unseen") if seen else estimate
-    if told is not None:
-        value, low, high = (round(100 * end) for end in (told.value, told.low, told.high))
-        like = "the others" if seen else "these"
-        words.append(f"Of 100 new photos like {like}, about {value} would be named right ({low} to {high}).")
-    if result.split == "validation":
-        words.append("These photos helped to choose the model, so new ones may do a little worse.")
-    if result.split == "train":
-        words.append("The model has learned these very photos: expect clearly less on new ones.")
-    if told is not None and told.high - told.low > 0.2:
-        words.append(f"The interval is wide because only {told.n} photos judged.")
-    return words
 
 
 def rung_rows(rungs: Sequence[Rung]) -> list[tuple[str, str, str, str]]:
@@ -190,28 +170,6 @@ def rung_rows(rungs: Sequence[Rung]) -> list[tuple[str, str, str, str]]:
         for rung in rungs
         if rung.score is not None
     ]
-
-
-def _leaked(result: EvaluationResult) -> list[str]:
-    """What photos of this split do in the others, most serious first."""
-    words = []
-    if seen := result.leaks.get("train"):
-        words.append(
-            f"Training has seen {seen} of these {result.n} {result.split} photos, or nearly the same ones, "
-            "so this number is too good."
-        )
-        if "accuracy_unseen" not in result.metrics:
-            words.append("Nothing can be said about new photos: no photo is left that training has not seen.")
-    if chosen := result.leaks.get("validation"):
-        words.append(f"{chosen} of these {result.n} photos are validation photos, too.")
-    return words
-
-
-def drawn_from(result: EvaluationResult | None) -> str:
-    """Where the photos of the sheet of predictions are from; that they were held out only if all were."""
-    if result is None or result.split == "train" or "train" in result.leaks:
-        return f"Photos of the {result.split if result else 'judged'} split"
-    return "Photos held out from training"
 
 
 def status(run: RunRecord) -> str:
@@ -277,10 +235,3 @@ def count_rows(index: DatasetIndex) -> tuple[list[str], list[tuple[str, list[int
     rows = [(name, [column[name] for column in counts.values()]) for name in index.classes]
     sums = [sum(column.values()) for column in counts.values()]
     return list(counts), [(name, row, sum(row)) for name, row in rows], [*sums, sum(sums)]
-
-
-def command(run: RunRecord) -> str:
-    """The command that uses the model; folders above the run are nobody's business, so not named."""
-    folder = run.folder.name if run.folder.is_absolute() else run.folder.as_posix()
-    bundle = f"{folder}/model.onnx"
-    return f'sortograph predict "{bundle}" PHOTO' if " " in bundle else f"sortograph predict {bundle} PHOTO"

@@ -15,6 +15,7 @@ Pixels = Callable[[NDArray[np.int64]], NDArray[np.uint8]]
 _SAMPLES = 25
 _PREDICTIONS = 100
 _MISTAKES = 20
+_HITS = 10
 
 
 def sample_sheet(index: DatasetIndex, pixels: Pixels, seed: int) -> bytes:
@@ -38,18 +39,23 @@ def prediction_sheet(
     """
     count = min(_PREDICTIONS, len(table.rows))
     chosen = np.sort(_generator(seed).choice(len(table.rows), size=count, replace=False))
-    return draw_sheet(_judged(index, table, pixels, chosen, temperature), columns=min(10, count), tile=90)
+    return draw_sheet(judged(index, table, pixels, chosen, temperature), columns=min(10, count), tile=90)
 
 
 def mistake_sheet(
     index: DatasetIndex, table: PredictionTable, pixels: Pixels, *, temperature: float = 1.0
 ) -> bytes:
     """The up to 20 wrong predictions with the highest probability, highest first; b"" without any."""
-    truth = _truth(index, table)
-    wrong = np.flatnonzero((truth >= 0) & (truth != table.predicted()))
-    confidence = table.probabilities(temperature).max(axis=1)[wrong]
-    chosen = wrong[np.argsort(-confidence, kind="stable")][:_MISTAKES]
-    return draw_sheet(_judged(index, table, pixels, chosen, temperature), columns=5, tile=180)
+    chosen = mistakes(index, table, temperature)[:_MISTAKES]
+    return draw_sheet(judged(index, table, pixels, chosen, temperature), columns=5, tile=180)
+
+
+def hit_sheet(
+    index: DatasetIndex, table: PredictionTable, pixels: Pixels, *, temperature: float = 1.0
+) -> bytes:
+    """The up to 10 right predictions with the lowest probability, lowest first; b"" without any."""
+    chosen = hits(index, table, temperature)[:_HITS]
+    return draw_sheet(judged(index, table, pixels, chosen, temperature), columns=5, tile=150)
 
 
 def augmented_sheet(views: NDArray[np.uint8]) -> bytes:
@@ -68,33 +74,49 @@ def percent(probability: float) -> str:
     return "< 1 %" if probability < 0.005 else f"{100 * probability:.0f} %"
 
 
-def _judged(
+def mistakes(index: DatasetIndex, table: PredictionTable, temperature: float = 1.0) -> NDArray[np.int64]:
+    """Places in the table, int64 (M,), of wrong predictions, the most confident first."""
+    truth = truth_of(index, table)
+    wrong = np.flatnonzero((truth >= 0) & (truth != table.predicted()))
+    confidence = table.probabilities(temperature).max(axis=1)[wrong]
+    return wrong[np.argsort(-confidence, kind="stable")]
+
+
+def hits(index: DatasetIndex, table: PredictionTable, temperature: float = 1.0) -> NDArray[np.int64]:
+    """Places in the table, int64 (M,), of right predictions, the least confident first."""
+    right = np.flatnonzero(truth_of(index, table) == table.predicted())
+    confidence = table.probabilities(temperature).max(axis=1)[right]
+    return right[np.argsort(confidence, kind="stable")]
+
+
+def judged(
     index: DatasetIndex,
     table: PredictionTable,
     pixels: Pixels,
     chosen: NDArray[np.int64],
     temperature: float,
 ) -> list[Tile]:
-    truth, predicted = _truth(index, table)[chosen], table.predicted()[chosen]
+    """A tile for each of these places in the table: right ones yellow, wrong ones red with the truth."""
+    truth, predicted = truth_of(index, table)[chosen], table.predicted()[chosen]
     confidence = table.probabilities(temperature).max(axis=1)[chosen]
     tiles: list[Tile] = []
     for number, photo in enumerate(_photos(pixels, table.rows[chosen])):
         said, is_ = int(predicted[number]), int(truth[number])
-        caption = f"{percent(float(confidence[number]))} {_one_line(table.classes[said])}"
+        caption = f"{percent(float(confidence[number]))} {one_line(table.classes[said])}"
         if is_ < 0:
             tiles.append(Tile(photo, caption))
         elif said == is_:
             tiles.append(Tile(photo, caption, "right"))
         else:
-            tiles.append(Tile(photo, f"{caption}\ntruth: {_one_line(table.classes[is_])}", "wrong"))
+            tiles.append(Tile(photo, f"{caption}\ntruth: {one_line(table.classes[is_])}", "wrong"))
     return tiles
 
 
-def _one_line(name: str) -> str:
+def one_line(name: str) -> str:
     return " ".join(name.split())
 
 
-def _truth(index: DatasetIndex, table: PredictionTable) -> NDArray[np.int64]:
+def truth_of(index: DatasetIndex, table: PredictionTable) -> NDArray[np.int64]:
     """int64 (N,), −1 where unknown."""
     if table.labels is not None:
         return table.labels

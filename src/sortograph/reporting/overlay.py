@@ -41,7 +41,7 @@ def overlay(courses: Sequence[Course]) -> bytes:
     if not any(course.history for course in courses):
         return b""
     names = [typeface.plot_text(course.name, _WIDEST) for course in courses]
-    with plots._canvas((9.0, 3.6 + 0.22 * -(-len(courses) // 2)), names) as figure:
+    with plots.canvas((9.0, 3.6 + 0.22 * -(-len(courses) // 2)), names) as figure:
         loss, accuracy = figure.subplots(1, 2)
         for k, (course, name) in enumerate(zip(courses, names, strict=True)):
             _draw(loss, course, "loss", k, name)
@@ -55,7 +55,7 @@ def overlay(courses: Sequence[Course]) -> bytes:
         legend = figure.legend(lines, labels, loc="outside lower center", ncols=2, frameon=False)
         for text in legend.get_texts():
             text.set_parse_math(False)
-        return plots._png(figure)
+        return plots.png(figure)
 
 
 def _draw(axes: Axes, course: Course, name: str, k: int, label: str) -> None:
@@ -86,5 +86,5 @@ def _dress(axes: Axes) -> None:
 
     axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(MaxNLocator(nbins="auto", integer=True, min_n_ticks=1))
-    axes.grid(color=plots._FAINT, linewidth=0.7)
+    axes.grid(color=plots.FAINT, linewidth=0.7)
     axes.spines[["top", "right"]].set_visible(False)

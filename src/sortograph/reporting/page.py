@@ -2,45 +2,64 @@
 
 from __future__ import annotations
 
-import base64
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from sortograph.files import make_folder, write_atomic
-from sortograph.records import DatasetIndex, RunRecord
-from sortograph.reporting import facts
+from sortograph.records import DatasetIndex, EvaluationResult, RunRecord
+from sortograph.reporting import facts, pictures, promises, steps, weak, words
 from sortograph.reporting.engine import packaged, rendered
 
-PICTURES = ("samples", "augmented", "predictions", "mistakes", "curves", "confusion", "per_class")
-_PLOTS = ("curves", "confusion", "per_class")
+PLOTS = ("curves", "reliability", "confusion", "per_class")
+PHOTOS = (
+    "samples",
+    "augmented",
+    "predictions",
+    "mistakes",
+    "hits",
+    "confused",
+    "heatmaps",
+    "lookalikes",
+)
+PICTURES = (*PHOTOS, *PLOTS)
 _REJECTED = 50
+_SLICES = 12
+
+
+class Advice(Protocol):
+    """A diagnosis in short: name and message of the gravest verdicts, and what helps against them."""
+
+    @property
+    def lines(self) -> tuple[tuple[str, str], ...]: ...
+
+    @property
+    def remedy(self) -> str:
+        """In some words; "" where there is none."""
+
+    @property
+    def command(self) -> str:
+        """What trains by it, or ""."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReportView:
     """All that a report is made of.
 
-    pictures  PNG bytes by name, of PICTURES; those that are missing or empty are left out of the page
+    pictures  PNG or JPEG bytes by name, of PICTURES; those that are missing or empty are left out of the page
+    advice    None where nothing was diagnosed
     """
 
     run: RunRecord
     index: DatasetIndex
     pictures: Mapping[str, bytes]
+    advice: Advice | None = None
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.pictures) - set(PICTURES))
         if unknown:
             raise ValueError(f"unknown pictures {unknown}; known are {PICTURES}")
-
-
-@dataclass(frozen=True, slots=True)
-class _Picture:
-    url: str
-    width: int
-    height: int
 
 
 def render(view: ReportView) -> str:
@@ -68,7 +87,6 @@ def write_report(view: ReportView) -> Path:
 
 def _context(view: ReportView) -> dict[str, Any]:
     run, index, result = view.run, view.index, facts.judged(view.run)
-    accuracy = result.metrics.get("accuracy") if result else None
     split_names, class_counts, sums = facts.count_rows(index)
     return {
         "css": packaged("report.css"),
@@ -78,15 +96,10 @@ def _context(view: ReportView) -> dict[str, Any]:
         "folder": index.root.name or index.root.resolve().name,
         "date": facts.date(run.id),
         "judged": result,
-        "hero": facts.rate(accuracy) if accuracy else None,
-        "accuracy": accuracy,
-        "words": facts.in_words(result),
-        "seen": result.leaks.get("train", 0) if result else 0,
-        "drawn_from": facts.drawn_from(result),
-        "status": facts.status(run),
+        **_first_screen(view, result),
         "results": facts.splits(run),
         "metrics": facts.metric_rows(run),
-        "class_rows": facts.class_rows(result) if result else [],
+        **_weaknesses(result),
         "split_names": split_names,
         "class_counts": class_counts,
         "sums": sums,
@@ -96,13 +109,42 @@ def _context(view: ReportView) -> dict[str, Any]:
         "rungs": facts.rung_rows(run.rungs),
         "settings": list(facts.settings(run.recipe)),
         "environment": facts.facts(run.environment),
-        "command": facts.command(run),
-        "pictures": {name: _picture(name, data) for name, data in view.pictures.items() if data},
+        "drawn_from": words.drawn_from(result),
+        "pictures": {
+            name: pictures.embedded(data, is_plot=name in PLOTS)
+            for name, data in view.pictures.items()
+            if data
+        },
     }
 
 
-def _picture(name: str, png: bytes) -> _Picture:
-    """As a data: URL, with the size to show it at: plots have more pixels than that, to stay sharp."""
-    scale = 1.5 if name in _PLOTS else 1.0
-    width, height = (round(side / scale) for side in struct.unpack(">II", png[16:24]))
-    return _Picture(f"data:image/png;base64,{base64.b64encode(png).decode()}", width, height)
+def _first_screen(view: ReportView, result: EvaluationResult | None) -> dict[str, Any]:
+    """How good is it, can it be trusted, what is wrong with it, what next."""
+    run = view.run
+    accuracy = result.metrics.get("accuracy") if result else None
+    return {
+        "hero": facts.rate(accuracy) if accuracy else None,
+        "accuracy": accuracy,
+        "words": words.in_words(result),
+        "seen": result.leaks.get("train", 0) if result else 0,
+        "status": facts.status(run),
+        "trusted": promises.trusted(run, result),
+        "withheld": promises.withheld_rows(run.trust) if run.trust else [],
+        "sets": promises.conformal_rows(run.trust) if run.trust else [],
+        "advice": view.advice,
+        "steps": steps.commands(run),
+    }
+
+
+def _weaknesses(result: EvaluationResult | None) -> dict[str, Any]:
+    classes = weak.class_rows(result) if result else []
+    slices = weak.slice_rows(result) if result else []
+    return {
+        "class_rows": classes[: weak.SHOWN],
+        "more_classes": classes[weak.SHOWN :],
+        "ranked": any(row.auroc for row in classes),
+        "slices": slices[:_SLICES],
+        "more_slices": slices[_SLICES:],
+        "any_weak": any(row.weak for row in slices),
+        "confused": weak.confused_rows(result) if result else [],
+    }

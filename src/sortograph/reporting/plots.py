@@ -1,4 +1,4 @@
-"""Curves, confusion matrix and scores per class as PNG, drawn without pyplot and its global state."""
+"""Curves, reliability, confusion matrix and scores per class as PNG, without pyplot and its global state."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+FAINT = "#d5d9e0"  # of grids
 # Blue and vermilion of Okabe and Ito, told apart with every kind of colour vision.
-_TRAIN, _VALIDATION, _INK, _FAINT = "#0072b2", "#d55e00", "#1f2430", "#d5d9e0"
+_TRAIN, _VALIDATION, _INK = "#0072b2", "#d55e00", "#1f2430"
 _DPI = 150
 _NUMBERED = 30
 _LISTED = 40
@@ -31,7 +32,7 @@ def curves(history: Sequence[EpochRow], best_epoch: int | None) -> bytes:
     """
     if not history:
         return b""
-    with _canvas((9.0, 3.3), ()) as figure:
+    with canvas((9.0, 3.3), ()) as figure:
         loss, accuracy = figure.subplots(1, 2)
         for axes, name in ((loss, "loss"), (accuracy, "accuracy")):
             _curve(axes, history, name, best_epoch)
@@ -39,7 +40,50 @@ def curves(history: Sequence[EpochRow], best_epoch: int | None) -> bytes:
         accuracy.set_ylabel("accuracy")
         accuracy.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
         accuracy.legend(loc="lower right", framealpha=0.9, edgecolor="none")
-        return _png(figure)
+        return png(figure)
+
+
+def reliability(result: EvaluationResult) -> bytes:
+    """How often answers of some probability are right, with intervals, above how many photos have it.
+
+    Points on the diagonal mean what they say. b"" where it was not measured. Raises MissingExtra where
+    matplotlib is not installed.
+    """
+    bins = result.reliability
+    if not bins:
+        return b""
+    with canvas((5.4, 5.2), ()) as figure:
+        above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3.2, 1))
+        above.plot((0, 1), (0, 1), "--", color="#6b7280", linewidth=1, label="as it should be")
+        values = np.array([(one.confidence, one.accuracy.value) for one in bins])
+        ends = np.array([(one.accuracy.low, one.accuracy.high) for one in bins])
+        above.vlines(values[:, 0], ends[:, 0], ends[:, 1], color=_TRAIN, linewidth=4, alpha=0.28)
+        above.plot(
+            values[:, 0], values[:, 1], "o", color=_TRAIN, markersize=6, label=f"{result.split} photos"
+        )
+        above.set_ylabel("share that is right")
+        above.set_ylim(-0.02, 1.02)
+        above.grid(color=FAINT, linewidth=0.7)
+        figure.legend(loc="outside upper left", ncols=2, frameon=False)
+        _counts(below, result)
+        for axis in (above.yaxis, below.xaxis):
+            axis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
+        for axes in (above, below):
+            axes.spines[["top", "right"]].set_visible(False)
+        return png(figure)
+
+
+def _counts(axes: Axes, result: EvaluationResult) -> None:
+    """Bars with their numbers: most photos lie in the last one, and the others would be told by nothing."""
+    bins = result.reliability
+    left, right = np.array([(one.low, one.high) for one in bins]).T
+    counts = [one.accuracy.n for one in bins]
+    drawn = axes.bar(left, counts, right - left, align="edge", color=_TRAIN, edgecolor="white", linewidth=0.8)
+    axes.bar_label(drawn, fontsize=7.5, padding=1)
+    axes.set_ylim(0, 1.18 * max(counts))
+    axes.set_xlim(min(0.5, float(left[0])) - 0.02, 1.02)
+    axes.set_ylabel("photos")
+    axes.set_xlabel("probability of the answer")
 
 
 def confusion(result: EvaluationResult, classes: Sequence[str]) -> bytes:
@@ -52,7 +96,7 @@ def confusion(result: EvaluationResult, classes: Sequence[str]) -> bytes:
     counts = result.confusion
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     side = float(np.clip(0.52 * count + 1.4, 3.2, 9.0))
-    with _canvas((side + 1.3, side), names) as figure:
+    with canvas((side + 1.3, side), names) as figure:
         axes = figure.subplots()
         picture = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
         shown = range(0, count, max(1, -(-count // 25)) if count > _NUMBERED else 1)
@@ -70,7 +114,7 @@ def confusion(result: EvaluationResult, classes: Sequence[str]) -> bytes:
         bar.ax.set_ylabel("share of the true class")
         if count <= _NUMBERED:
             _numbers(axes, result, shares)
-        return _png(figure)
+        return png(figure)
 
 
 def per_class(result: EvaluationResult) -> bytes:
@@ -82,7 +126,7 @@ def per_class(result: EvaluationResult) -> bytes:
     if not scores:
         return b""
     names = [typeface.plot_text(score.name) for score in scores]
-    with _canvas((5.6, 0.27 * len(scores) + 1.0), names) as figure:
+    with canvas((5.6, 0.27 * len(scores) + 1.0), names) as figure:
         axes = figure.subplots()
         heights = np.arange(len(scores))
         values = np.array([score.f1.value for score in scores])
@@ -97,10 +141,10 @@ def per_class(result: EvaluationResult) -> bytes:
         axes.set_xlabel(
             "F1" + (f" (the lowest {_LISTED} of {len(result.per_class)} classes)" if rest else "")
         )
-        axes.grid(axis="x", color=_FAINT, linewidth=0.7)
+        axes.grid(axis="x", color=FAINT, linewidth=0.7)
         axes.tick_params(length=0)
         axes.spines[["top", "right", "left"]].set_visible(False)
-        return _png(figure)
+        return png(figure)
 
 
 def _lowest_first(score: ClassScore) -> tuple[float, str]:
@@ -124,7 +168,7 @@ def _curve(axes: Axes, history: Sequence[EpochRow], name: str, best_epoch: int |
         )
     axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(MaxNLocator(nbins="auto", integer=True, min_n_ticks=1))
-    axes.grid(color=_FAINT, linewidth=0.7)
+    axes.grid(color=FAINT, linewidth=0.7)
     axes.spines[["top", "right"]].set_visible(False)
 
 
@@ -137,7 +181,7 @@ def _numbers(axes: Axes, result: EvaluationResult, shares: np.ndarray[Any, Any])
 
 
 @contextmanager
-def _canvas(inches: tuple[float, float], texts: Sequence[str]) -> Iterator[Figure]:
+def canvas(inches: tuple[float, float], texts: Sequence[str]) -> Iterator[Figure]:
     """A figure whose look depends on nothing but this function; drawn with Agg."""
     try:
         import matplotlib
@@ -165,7 +209,7 @@ def _look(families: list[str]) -> dict[Any, Any]:
     }
 
 
-def _png(figure: Figure) -> bytes:
+def png(figure: Figure) -> bytes:
     buffer = io.BytesIO()
     # Without the version of matplotlib in it, the same figures give the same bytes for longer.
     figure.savefig(buffer, format="png", metadata={"Software": None}, bbox_inches="tight", pad_inches=0.05)

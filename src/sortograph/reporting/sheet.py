@@ -75,15 +75,16 @@ class _Grid:
 
 
 def draw_sheet(
-    tiles: Sequence[Tile], *, title: str = "", columns: int | None = None, tile: int = 112
+    tiles: Sequence[Tile | None], *, title: str = "", columns: int | None = None, tile: int = 112
 ) -> bytes:
-    """All tiles as one PNG, in reading order; b"" without tiles.
+    """All tiles as one PNG, in reading order, None for a place that stays empty; b"" without tiles.
 
     Photos keep their aspect and fit a square of `tile` pixels. Captions that are too long end in "…".
     """
-    if not tiles:
+    drawn = [each for each in tiles if each is not None]
+    if not drawn:
         return b""
-    lines = max(len(_lines(each)) for each in tiles)
+    lines = max(len(_lines(each)) for each in drawn)
     grid = _Grid(min(columns or math.ceil(math.sqrt(len(tiles))), len(tiles)), tile, lines)
     head = 40 if title else _GAP
     rows = math.ceil(len(tiles) / grid.columns)
@@ -93,6 +94,8 @@ def draw_sheet(
     if title:
         typeface.draw(canvas, (_GAP, 27), typeface.shorten(title, width - 2 * _GAP, 18), 18, _LIGHT)
     for number, each in enumerate(tiles):
+        if each is None:
+            continue
         row, column = divmod(number, grid.columns)
         at = (_GAP + column * (grid.cell[0] + _GAP), head + row * (grid.cell[1] + _GAP))
         _draw_tile(image, canvas, each, grid, at)
