@@ -197,9 +197,7 @@ def _watched(job: Job, table: FeatureTable) -> tuple[Views, Rows] | None:
         return None
     left = len(job.index.rows("validation")) - len(select)
     job.progress(
-        Said(
-            f"validation is halved: {len(select)} photos choose the epoch, {left} are left for calibration"
-        )
+        Said(f"validation is halved: {len(select)} photos choose the epoch, {left} are left for calibration")
     )
     return table.of(select), job.index.labels[select]
 

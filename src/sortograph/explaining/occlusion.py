@@ -138,7 +138,8 @@ class _Probe:
         return drops
 
     def _with(self, mask: Heat) -> Pixels:
-        return (self._photo + self._change * mask[..., None] + 0.5).astype(np.uint8)
+        covered: Pixels = (self._photo + self._change * mask[..., None] + 0.5).astype(np.uint8)
+        return covered
 
 
 def _filled(small: Drops, large: Drops) -> Drops:

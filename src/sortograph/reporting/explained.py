@@ -57,7 +57,8 @@ def overlay(pixels: NDArray[np.uint8], heatmap: Heat) -> NDArray[np.uint8]:
     colour = np.where(heatmap[..., None] > 0, warm, _COLD)
     cover = _COVER * strength
     mixed = (0.15 * photo + 0.7 * grey) * (1 - cover) + colour * cover
-    return np.clip(mixed + 0.5, 0, 255).astype(np.uint8)
+    drawn: NDArray[np.uint8] = np.clip(mixed + 0.5, 0, 255).astype(np.uint8)
+    return drawn
 
 
 def heatmap_sheet(
