@@ -193,7 +193,7 @@ def test_a_better_network_is_kept_and_is_what_the_graph_answers(tune, monkeypatc
     assert {name.split(".")[0] for name in tuned.weights} == {"backbone", "head"}
     assert tuned.weights["head.output.weight"].shape == (3, WIDTH)
 
-    evaluation = judge_and_bundle(job, tuned)[0]  # proves the graph against the network
+    evaluation = judge_and_bundle(job, tuned).evaluation  # proves the graph against the network
     assert evaluation["validation"].n == len(job.index.rows("validation"))
     photos = job.pixels.photos[:5]
     bundle = open_bundle(job.folder / "model.onnx")

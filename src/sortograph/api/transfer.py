@@ -28,7 +28,7 @@ from sortograph.training.heads.folds import folds
 if TYPE_CHECKING:
     from sortograph.training.checkpoint import Checkpoint
 
-_FINISH = 8.0  # seconds that a deadline must leave for judging, checking and the report
+_FINISH = 9.5  # seconds that a deadline must leave for judging, checking and the report
 Views = NDArray[np.float32]
 
 
