@@ -28,6 +28,7 @@ from sortograph.records import (
     RunRecord,
     Trust,
 )
+from sortograph.records.trust import is_trust
 
 FORMAT_VERSION = 1
 STATUSES = ("running", "interrupted", "failed", "finished")
@@ -323,7 +324,7 @@ def _are_rungs(value: Any) -> bool:
 
 def _is_trust(value: Any) -> bool:
     try:
-        return isinstance(value, dict) and bool(Trust.from_json(value))
+        return is_trust(value) and bool(Trust.from_json(value))
     except (TypeError, KeyError):
         return False
 

@@ -81,7 +81,7 @@ def test_a_line_tells_how_far_it_may_be_trusted(capsys, make_record):
 def test_what_can_be_promised_is_told_in_a_line(capsys, make_record):
     evaluation = make_record().evaluation
     for rows, said in (
-        ((REFUSED,), REFUSED.reason),
+        ((REFUSED,), f"at most 1 % wrong is {REFUSED.reason}"),
         ((REFUSED, AbstainRow(0.1, 0.0, 1.0, 104, 4)), "all answers given: at most 10 % wrong (n = 104)"),
     ):
         lines = shown(capsys, evaluation, trust=trusted(*rows)).splitlines()

@@ -68,3 +68,10 @@ def test_one_photo_stands_for_each_group() -> None:
     assert sorted(groups[places].tolist()) == [1, 3, 7]
     assert places.tolist() == sorted(places.tolist())
     assert one_of_each(groups).tolist() == places.tolist()
+
+
+def test_photos_that_are_withheld_in_any_case_are_not_counted_as_answered() -> None:
+    confidence, right = np.full(400, 0.9), np.ones(400, dtype=np.bool_)
+    confidence[:20] = 0.0
+    row = abstain_table(confidence, right)[-1]
+    assert (row.threshold, row.coverage) == (0.0, 0.95)

@@ -72,7 +72,7 @@ def test_calibration_error_by_hand() -> None:
 def test_fewer_groups_than_photos_widen_the_interval() -> None:
     random = np.random.default_rng(0)
     confidence = random.uniform(0.5, 1, 400)
-    right = random.random(400) < confidence
+    right = random.random(400) < confidence - 0.3
     alone, grouped = calibration_error(confidence, right), calibration_error(confidence, right, 40)
     assert grouped.value == alone.value
     assert grouped.high - grouped.low > alone.high - alone.low
@@ -85,3 +85,20 @@ def test_reliability_has_a_bin_for_each_fifteenth_that_has_photos() -> None:
         (0.933, 2, 1.0),
     ]
     assert bins[1].confidence == pytest.approx(0.995)
+
+
+def test_a_well_calibrated_model_may_have_no_error_at_all() -> None:
+    random = np.random.default_rng(5)
+    held = 0
+    for _ in range(200):
+        confidence = random.uniform(0.3, 1, 150)
+        found = calibration_error(confidence, random.random(150) < confidence)
+        held += found.low == 0
+    assert held >= 180
+
+
+def test_a_badly_calibrated_one_has_some() -> None:
+    random = np.random.default_rng(6)
+    confidence = random.uniform(0.8, 1, 300)
+    found = calibration_error(confidence, random.random(300) < confidence - 0.25)
+    assert 0.15 < found.low < 0.25 < found.high < 0.35

@@ -122,11 +122,11 @@ def _manifest(
 def _trust(
     index: DatasetIndex, made: Made, validation: Answered | None, centres: NDArray[np.float32] | None
 ) -> Trust | None:
-    """By the validation photos that had no part in choosing."""
+    """By the validation photos that had no part in choosing, and that training has not seen, or nearly."""
     if validation is None:
         return None
     table = validation.table
-    free = ~np.isin(table.rows, made.chose)
+    free = ~np.isin(table.rows, made.chose) & ~index.held_by("train", table.rows)
     some = PredictionTable(
         table.rows[free],
         table.logits[free],

@@ -73,6 +73,7 @@ class Evaluated:
             "seconds": round(self.seconds, 3),
             "evaluation": {split: result.to_json() for split, result in self.evaluation.items()},
             "leaks": leaks(self.evaluation),
+            "trust": None if self.trust is None else self.trust.to_json(),
             "notes": list(self.notes),
             "rejected": [{"path": file.path, "reason": file.reason} for file in self.rejected],
             "ignored": self.ignored,
@@ -159,10 +160,12 @@ def _on_photos(
 def _with_chosen(
     evaluation: Mapping[str, EvaluationResult], record: RunRecord | None
 ) -> dict[str, EvaluationResult]:
-    """How many photos of a split helped to choose the model, as its run knows."""
+    """How many photos of a split helped to choose the model, as its run knows of whole splits."""
     known = {} if record is None else record.evaluation
     return {
-        split: replace(result, chose=min(result.n, known[split].chose)) if split in known else result
+        split: replace(result, chose=known[split].chose)
+        if split in known and known[split].n == result.n
+        else result
         for split, result in evaluation.items()
     }
 

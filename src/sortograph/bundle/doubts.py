@@ -91,10 +91,10 @@ def _row(rows: Sequence[Mapping[str, Any]], max_error: float, where: str) -> Map
         )
     if not rows:
         raise UsageError(
-            "this model has no table of errors: no photos were held out to measure it",
+            "this model has no table of errors: no photos were left that had neither taught nor chosen",
             where=where,
-            expected="a model with validation photos",
-            fix="sortograph train PHOTOS --set split.validation=0.15",
+            expected="a model with more validation photos",
+            fix="sortograph train PHOTOS --set split.validation=0.2",
         )
     stricter = [row for row in rows if row["error"] <= max_error]
     kept = [row for row in stricter if row["threshold"] is not None]

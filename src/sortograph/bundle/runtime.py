@@ -167,6 +167,8 @@ def _check_shapes(session: Any, manifest: BundleManifest, where: str) -> None:
         "logits": ("tensor(float)", (classes,)),
         "embedding": ("tensor(float)", None),
     }
+    if manifest.likeness and guard.LIKENESS not in puts:
+        raise BundleError("a manifest that knows likeness, and a graph that does not", where=where)
     if guard.LIKENESS in puts:
         wanted[guard.LIKENESS] = ("tensor(float)", ())
     for name, (kind, shape) in wanted.items():

@@ -156,7 +156,8 @@ def _withholding(rows: Sequence[AbstainRow]) -> list[str]:
     """The strictest promise that can be kept, and what it costs."""
     kept = [row for row in rows if row.threshold is not None]
     if not kept:
-        return [row.reason for row in sorted(rows, key=lambda row: -row.error)[:1]]
+        laxest = max(rows, key=lambda row: row.error, default=None)
+        return [f"at most {100 * laxest.error:g} % wrong is {laxest.reason}"] if laxest else []
     row = min(kept, key=lambda row: row.error)
     error = f"{100 * row.error:g}"
     if row.coverage >= 1:

@@ -22,7 +22,8 @@ def abstain_table(
 ) -> tuple[AbstainRow, ...]:
     """For each wanted error rate the least confidence that keeps it, and the share of photos above.
 
-    confidence: float64 (N,), 0–1, of the answers to photos that nothing was chosen by, each for itself
+    confidence: float64 (N,), 0–1, of the answers to photos that nothing was chosen by, each for itself; 0 for
+                one that is withheld in any case
     right: bool (N,)
 
     With probability 95 % over these photos, of answers more confident than the threshold no more than the
@@ -69,15 +70,14 @@ def _row(rate: float, confidence: NDArray[np.float64], right: NDArray[np.bool_])
             held = 0.0
     if best is None:
         return AbstainRow(rate, None, 0.0, n, 0, f"unattainable: {n} photos promise at best {_percent(n)}")
-    threshold = 0.0 if best == n else float(ranked[best])
+    threshold = 0.0 if best == n else float(ranked[best])  # 0, too, where the rest is never answered
     return AbstainRow(rate, threshold, best / n, n, int(wrong[best - 1]))
 
 
 def _answered(rank: int, ranked: NDArray[np.float64]) -> int:
-    """How many lie strictly above the photo at this rank, which is the threshold; all where none is left."""
-    if rank >= len(ranked):
-        return len(ranked)
-    return int((ranked > ranked[rank]).sum())
+    """How many lie strictly above the photo at this rank, the threshold; above 0 where none is left."""
+    threshold = ranked[rank] if rank < len(ranked) else 0.0
+    return int((ranked > threshold).sum())
 
 
 def _percent(n: int) -> str:

@@ -74,7 +74,7 @@ def f1_score(right: int, wrong: int, level: float = 0.95) -> Estimate:
     the interval [0, 1]. Raises ValueError for negative counts.
 
     >>> str(f1_score(9, 1))
-    '0.947 [0.747, 0.991], n = 10'
+    '0.947 [0.714, 0.999], n = 10'
     """
     if right == wrong == 0:
         return Estimate(0.0, 0.0, 1.0, level, 0, "neither met nor predicted")

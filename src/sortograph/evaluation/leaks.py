@@ -30,7 +30,7 @@ def judge_all(
         groups = groups_of(index, table.rows)
         leaks = {first: n for (first, second), n in overlaps.items() if second == table.split}
         result = judge(table, temperature=temperature, groups=groups)
-        result = replace(result, leaks=leaks, slices=slices(index, table))
+        result = replace(result, leaks=leaks, slices=slices(index, table, groups))
         results[table.split] = _with_unseen(result, table, index) if "train" in leaks else result
     return with_gaps(results)
 

@@ -13,6 +13,7 @@ SHARE = 0.01
 _MOST = 256  # prototypes
 _PHOTOS = 20_000  # of training that are looked at
 _ROUNDS = 8
+_FEWEST = 3  # photos of a prototype
 Floats = NDArray[np.floating]
 
 
@@ -22,8 +23,8 @@ def prototypes(embeddings: Floats) -> NDArray[np.float32]:
     embeddings: float (N, D), N ≥ 1
 
     Spherical k-means from a fixed generator (Dhillon and Modha, "Concept decompositions for large sparse text
-    data using clustering", Machine Learning 42 (2001), 143–175). Means rather than photos: no prototype is
-    the embedding of anybody's picture, but for sets of fewer than four photos.
+    data using clustering", Machine Learning 42 (2001), 143–175). Means of three photos and more: a model that
+    is passed on holds the embedding of nobody's picture, but where there are fewer than three.
     """
     rng = np.random.default_rng(0)
     some = embeddings[np.sort(rng.permutation(len(embeddings))[:_PHOTOS])]
@@ -36,7 +37,9 @@ def prototypes(embeddings: Floats) -> NDArray[np.float32]:
         lost = ~np.isin(np.arange(len(centres)), nearest)
         sums[lost] = centres[lost]
         centres = _unit(sums)
-    return centres
+    members = np.bincount((units @ centres.T).argmax(axis=1), minlength=len(centres))
+    shared = members >= _FEWEST
+    return centres[shared] if shared.any() else _unit(units.sum(axis=0, keepdims=True))
 
 
 def likeness_to(centres: NDArray[np.float32], embeddings: Floats) -> NDArray[np.float64]:

@@ -140,7 +140,12 @@ class _Sample:
                 score.average_precision for score in scores if score.average_precision is not None
             ],
         }
-        return {name: mean_of_shares(parts, len(self.labels)) for name, parts in found.items() if parts}
+        # All classes rank the same photos: taken for fully correlated, which two classes are.
+        return {
+            name: mean_of_shares(parts, len(self.labels), np.ones((len(parts), len(parts))))
+            for name, parts in found.items()
+            if parts
+        }
 
     def squares(self) -> NDArray[np.float64]:
         """Of each photo the squared distance of its probabilities from the truth, 0–2 (Brier 1950)."""

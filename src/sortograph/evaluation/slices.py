@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from sortograph.evaluation.intervals import difference, share
+from sortograph.evaluation.intervals import difference, share_of
 from sortograph.records import DatasetIndex, PredictionTable, Slice
 from sortograph.records.looks import FORMATS
 
@@ -24,10 +24,12 @@ _ENDS = {
 Values = NDArray[np.float64]
 
 
-def slices(index: DatasetIndex, table: PredictionTable) -> tuple[Slice, ...]:
+def slices(
+    index: DatasetIndex, table: PredictionTable, groups: NDArray[np.int64] | None = None
+) -> tuple[Slice, ...]:
     """Thirds by brightness, sharpness, size and aspect, kinds of file, and folders, with their accuracy.
 
-    table: answers with labels to rows of `index`
+    table: answers with labels to rows of `index`; groups: int64 (N,) as in `judge`
 
     A property in which all photos agree gives none, nor do fewer than ten photos. The worst slice comes
     first: the one whose accuracy lies the furthest below that of the other photos, beyond chance.
@@ -38,8 +40,7 @@ def slices(index: DatasetIndex, table: PredictionTable) -> tuple[Slice, ...]:
     found = []
     for prop, name, inside in _parts(index, table.rows):
         if _LEAST <= int(inside.sum()) <= len(right) - _LEAST:
-            hits = share(int(right[inside].sum()), int(inside.sum()))
-            rest = share(int(right[~inside].sum()), int((~inside).sum()))
+            hits, rest = (share_of(right[some], _part(groups, some)) for some in (inside, ~inside))
             found.append(Slice(prop, name, hits, difference(hits, rest)))
     return tuple(sorted(found, key=lambda one: one.difference.high))
 
@@ -53,6 +54,10 @@ def _parts(index: DatasetIndex, rows: NDArray[np.int64]) -> Iterator[tuple[str, 
     folders = np.array([_folder(index, int(row)) for row in rows])
     if 1 < len(np.unique(folders)) <= _MOST_FOLDERS:
         yield from _named("folder", folders)
+
+
+def _part(groups: NDArray[np.int64] | None, some: NDArray[np.bool_]) -> NDArray[np.int64] | None:
+    return None if groups is None else groups[some]
 
 
 def _measured(index: DatasetIndex, rows: NDArray[np.int64]) -> dict[str, Values]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from sortograph.errors import BundleError, nearest
 from sortograph.records.pixels import PreprocessSpec
+from sortograph.records.trust import are_rows, is_abstain, is_conformal, is_likeness, is_number
 
 FORMAT_VERSION = 1
 
@@ -90,10 +91,10 @@ def _wrong_values(data: Mapping[str, Any]) -> list[str]:
         "format_version": lambda value: type(value) is int and value >= 1,
         "classes": _are_names,
         "preprocess": _is_preprocess,
-        "temperature": lambda value: _is_number(value) and 1e-4 <= value <= 1e4,
-        "abstain": lambda value: _are_rows(value, _is_abstain),
-        "conformal": lambda value: _are_rows(value, _is_conformal),
-        "likeness": lambda value: value == {} or _are_rows([value], _is_likeness),
+        "temperature": lambda value: is_number(value) and 1e-4 <= value <= 1e4,
+        "abstain": lambda value: are_rows(value, is_abstain),
+        "conformal": lambda value: are_rows(value, is_conformal),
+        "likeness": lambda value: value == {} or are_rows([value], is_likeness),
         "calibrated": lambda value: isinstance(value, dict),
         "evaluation": lambda value: isinstance(value, dict),
     }
@@ -113,39 +114,12 @@ def _are_names(value: Any) -> bool:
     )
 
 
-def _are_rows(value: Any, fits: Callable[[Mapping[str, Any]], bool]) -> bool:
-    return isinstance(value, list) and all(isinstance(row, dict) and fits(row) for row in value)
-
-
-def _is_abstain(row: Mapping[str, Any]) -> bool:
-    threshold = row.get("threshold")
-    return _is_share(row.get("error")) and (
-        _is_share(threshold) or (threshold is None and isinstance(row.get("reason"), str))
-    )
-
-
-def _is_conformal(row: Mapping[str, Any]) -> bool:
-    return _is_share(row.get("level")) and _is_share(row.get("threshold"))
-
-
-def _is_likeness(row: Mapping[str, Any]) -> bool:
-    return _is_number(row.get("threshold")) and _is_share(row.get("share"))
-
-
-def _is_share(value: Any) -> bool:
-    return _is_number(value) and 0 <= value <= 1
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
-
-
 def _is_preprocess(value: Any) -> bool:
     if not isinstance(value, dict):
         return False
     triples = [value.get(key, [0]) for key in ("mean", "std", "value_range")]
     return all(type(side) is int for side in _listed(value.get("size"))) and all(
-        _is_number(number) for triple in triples for number in _listed(triple)
+        is_number(number) for triple in triples for number in _listed(triple)
     )
 
 

@@ -84,4 +84,5 @@ class RunRecord:
             "decisions": list(self.decisions),
             "evaluation": {split: result.to_json() for split, result in self.evaluation.items()},
             "leaks": leaks(self.evaluation),
+            "trust": None if self.trust is None else self.trust.to_json(),
         }

@@ -80,7 +80,7 @@ def best_rows(rows: Sequence[AbstainRow]) -> list[AbstainRow]:
     """
     kept: list[AbstainRow] = []
     for row in sorted(rows, key=lambda row: row.error):
-        if row.threshold is not None and not (kept and kept[-1].coverage >= 1):
+        if row.threshold is not None and not (kept and kept[-1].threshold == 0):
             kept.append(row)
     return kept
 
@@ -110,10 +110,11 @@ def promise(row: AbstainRow) -> str:
     'Give every answer, and at most 10 % are wrong (n = 104).'
     """
     most = f"at most {percent(row.error)} are wrong"
-    if not row.threshold:
+    if not row.threshold and row.coverage >= 1:
         return f"Give every answer, and {most} (n = {row.n})."
     answered = f"{percent(row.coverage)} of photos are answered ({_answered(row).interval}, n = {row.n})"
-    return f"Withhold answers up to {probability(row.threshold)}, and of those given {most}: {answered}."
+    which = f"up to {probability(row.threshold)}" if row.threshold else "to photos unlike training alone"
+    return f"Withhold answers {which}, and of those given {most}: {answered}."
 
 
 def unlike(row: LikenessRow) -> str:
