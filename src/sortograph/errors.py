@@ -19,7 +19,9 @@ The number is the exit code of the command line.
 from __future__ import annotations
 
 import difflib
+import sys
 from collections.abc import Iterable
+from pathlib import PurePath
 from typing import ClassVar
 
 
@@ -142,3 +144,26 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """
     match = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
     return f" (did you mean {match[0]!r}?)" if match else ""
+
+
+def command(*words: object) -> str:
+    """What to type, quoted for the shell of this system.
+
+    >>> from pathlib import Path
+    >>> command("sortograph", "train", Path("-photos"))
+    'sortograph train ./-photos'
+    """
+    texts = [_word(word) for word in words]
+    if sys.platform == "win32":
+        import subprocess
+
+        return subprocess.list2cmdline(texts)
+    import shlex
+
+    return shlex.join(texts)
+
+
+def _word(word: object) -> str:
+    # Of all words only paths come from outside; none may be taken for an option.
+    dash = isinstance(word, PurePath) and str(word).startswith("-")
+    return f"./{word}" if dash else str(word)

@@ -173,6 +173,23 @@ def test_groups_are_tested_whole(made):
     )
 
 
+def test_near_duplicates_are_tested_whole_in_every_run_that_knows_them(made):
+    """Each run knows one pair of twins, and one photo is in both pairs."""
+    index = index_of()
+    a, b, c = index.rows("test")[:3].tolist()
+    first, second = (
+        replace(index, twins=tuple("t" if k in pair else "" for k in range(N))) for pair in ((a, b), (b, c))
+    )
+    places = [made("a", [0], first), made("b", range(12), second)]
+    found = sortograph.compare(places)
+    assert found.pairs[0].test == "exact swaps of groups"
+    assert found.notes == (
+        "tested by whole groups, since photos of one group are alike: 60 photos in 58 groups",
+    )
+    for place in places:
+        assert runs.read_run(place).evaluation["test"].metrics["accuracy"].method == "wilson, 59 groups"
+
+
 def test_what_training_saw_is_told(made):
     index = index_of()
     test, train = index.rows("test")[0], index.rows("train")[0]
@@ -246,6 +263,22 @@ def test_all_that_is_wrong_with_runs_is_told_at_once(made, tmp_path):
         "goood: no such run folder (did you mean 'good'?)",
     ):
         assert words in refused.value.what
+
+
+@pytest.mark.parametrize(
+    ("recipe", "how"),
+    [
+        ({}, "--resume {}"),
+        ({"model": {"kind": "backbone"}}, "--recipe {}/recipe.toml"),
+        ({"model": {"kind": "backbone"}, "finetune": {"epochs": 3}}, "--resume {}"),
+    ],
+)
+def test_an_unfinished_run_is_finished_by_the_command_that_is_told(made, recipe, how):
+    half = made("half", status="interrupted", recipe=recipe)
+    with pytest.raises(RunError, match="not finished") as refused:
+        sortograph.compare([made("good"), half])
+    told = refused.value.fix.replace("\\", "/")
+    assert told == f"sortograph train PHOTOS {how.format(half.as_posix())}, or leave this run out"
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import shutil
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -127,6 +128,15 @@ def test_a_picture_for_each_photo(run, photos, tmp_path, watch):
             assert picture.width > 2 * 224
     again = list(explain_photos(run.folder, given[0], out=tmp_path / "pictures"))
     assert [one.picture.name for one in again] == ["0.png"], "our own pictures are written again"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="such photos cannot be there")
+def test_no_picture_has_a_name_that_windows_keeps_for_devices(model_file, tmp_path):
+    names = ["CON.jpg", "con_.jpg", "lpt1.a.jpg", "connie.jpg"]
+    for name in names:
+        Image.new("RGB", (6, 5)).save(tmp_path / name)
+    found = explain_photos(model_file, [tmp_path / name for name in names], out=tmp_path / "pictures")
+    assert [one.picture.name for one in found] == ["CON_.png", "con_-2.png", "lpt1_.a.png", "connie.png"]
 
 
 def test_one_sheet_and_what_cannot_be_read(run, photos, tmp_path, monkeypatch):

@@ -15,9 +15,12 @@ import pytest
 import sortograph
 from sortograph import runs
 from sortograph.api import sweeping, transfer
-from sortograph.errors import GateError, Interrupted, RunError, UsageError, WeightsError
+from sortograph.api.sweep_folders import kept_run
+from sortograph.errors import DataError, GateError, Interrupted, RunError, UsageError, WeightsError
 from sortograph.evaluation import wilson
+from sortograph.recipe import load_recipe, recipe_text
 from sortograph.records import EpochRow, EvaluationResult, RunRecord
+from sortograph.records.sweeps import RunTask
 
 SPACE = """
 name = "tiny"
@@ -60,7 +63,8 @@ def quickly(monkeypatch, make_record):
         calls.append({**given, "photos": photos})
         if fail := quick.fails.get(folder.name):
             raise fail
-        record = make_record(folder)
+        recipe = load_recipe(str(given["recipe"]), given["overrides"], given["seed"])
+        record = replace(make_record(folder), recipe=recipe.to_dict())
         runs.new_run("tiny", folder)
         runs.write_run(record)
         runs.write_history(folder, record.history)
@@ -89,7 +93,7 @@ def make_record():
             split: EvaluationResult(
                 split, n, {"accuracy": wilson(right, n)}, (), np.zeros((3, 3), np.int64), {}
             )
-            for split, right, n in (("train", 32, 40), ("validation", 8, 10), ("test", 8, 10))
+            for split, right, n in (("train", 15, 18), ("validation", 8, 10), ("test", 8, 10))
         }
         facts = {"status": "finished", "best_epoch": 1, "seconds": 4.0}
         row = EpochRow(1, 0.5, 0.75, 0.6, 0.7, 1e-3, 1.5, 80.0)
@@ -167,14 +171,14 @@ def test_interrupted_it_says_how_to_go_on(photos, space, tmp_path, quickly):
 @pytest.mark.usefixtures("bare")
 def test_ctrl_c_in_the_middle_of_a_run(photos, space, tmp_path, stop):
     """Pressed once while it trains: the run is begun anew the next time."""
-    out = tmp_path / "sweep"
+    out, before = tmp_path / "sweep", signal.getsignal(signal.SIGINT)  # ignored in jobs of a shell script
     press = stop(lambda event: getattr(event, "task", "") == "adam, seed 1")
     with pytest.raises(Interrupted, match="2 runs left"):
         sortograph.sweep(
             photos, space=space, out=out, seeds=[1], overrides=["train.epochs=5"], progress=press
         )
     assert press.pressed
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is before
     assert runs.read_run(out / "runs" / "adam-seed1").status == "interrupted"
 
 
@@ -192,6 +196,89 @@ def test_a_killed_run_is_begun_anew(photos, space, tmp_path, quickly):
     (half / "run.json").unlink()
     with runs.lock(half), pytest.raises(RunError, match="another process"):
         sortograph.sweep(photos, space=space, out=out)
+
+
+def test_a_finished_run_of_another_recipe_is_trained_anew(photos, space, tmp_path, quickly):
+    """The recipe that the space names has changed: what lies in the folders was trained by another."""
+    own, split = tmp_path / "own.toml", "[split]\nseed = 123\ntest = 0.3\nvalidation = 0.105\n"
+    own.write_text("[train]\nlearning_rate = 0.001\n" + split)
+    space.write_text(SPACE.replace('"weather-base"', f"'{own}'"))
+    out = tmp_path / "sweep"
+    sortograph.sweep(photos, space=space, out=out, seeds=[1])
+    sortograph.sweep(photos, space=space, out=out, seeds=[1])
+    assert titles(quickly) == ["adam-seed1", "sgd-seed1"]
+    (out / "runs" / "sgd-seed1" / "old.txt").write_text("of the other recipe")
+    own.write_text("[train]\nlearning_rate = 0.002\n" + split)
+    late = sortograph.sweep(photos, space=space, out=out, seeds=[1], budget=1e-9)
+    assert (late.status, late.left) == ("open", ("adam, seed 1", "sgd, seed 1"))
+    swept = sortograph.sweep(photos, space=space, out=out, seeds=[1])
+    assert titles(quickly) == ["adam-seed1", "sgd-seed1"] * 2
+    assert swept.status == "finished"
+    assert runs.read_run(out / "runs" / "sgd-seed1").recipe["train"]["learning_rate"] == 0.002
+    assert not (out / "runs" / "sgd-seed1" / "old.txt").exists()
+
+
+@pytest.mark.parametrize(
+    ("kind", "recorded", "photos_then", "is_kept"),
+    [
+        ("weather-base", {}, 18, True),
+        ("weather-base", {"about": "other words", "train.threads": 2}, 18, True),
+        ("weather-base", {"model.dropout": 0.4}, 18, False),
+        ("weather-base", {}, 9, False),
+        ("weather-transfer", {"pixels.size": [48, 48], "pixels.interpolation": "bicubic"}, 18, True),
+        ("weather-transfer", {"pixels.size": [64, 64]}, 18, False),
+        ("weather-transfer", {"head.dropout": 0.45}, 18, False),
+        ("auto", {"model.kind": "backbone", "backbone.names": ["x.y"], "pixels.size": [48, 48]}, 18, True),
+        ("auto", {"model.kind": "backbone", "backbone.names": ["x.y"], "auto.budget": 7.0}, 18, False),
+    ],
+)
+def test_which_finished_runs_are_taken_over(tmp_path, make_record, kind, recorded, photos_then, is_kept):
+    asked = tmp_path / "asked.toml"
+    asked.write_text(recipe_text(kind))
+    overrides = ("pixels.size=48",) if kind == "weather-transfer" else ()
+    data = load_recipe(str(asked), overrides, 1).to_dict()
+    for key, value in recorded.items():
+        section, _, name = key.rpartition(".")
+        (data[section] if section else data)[name] = value
+    folder = runs.new_run("x", tmp_path / "run")
+    record = replace(make_record(folder), recipe=data)
+    runs.write_run(record)
+    runs.write_evaluation(folder, record.evaluation)
+    (folder / "predictions.csv").write_text("path,split,label,predicted,probability,right\n")
+    task = RunTask("x", 1, asked, overrides, tmp_path, folder)
+    found = kept_run(task, photos_then)
+    assert (found is not None) == is_kept
+
+
+@pytest.mark.parametrize(
+    ("asked", "full", "fits"),
+    [
+        ("fast", "mobilenetv3_large_100.ra_in1k", True),
+        ("best", "mobilenetv3_large_100.ra_in1k", False),
+        ("fast", "own.weights", True),  # they stand in for those of the alias
+        ("resnet18", "resnet18.a1_in1k", True),
+        ("resnet18.tv_in1k", "resnet18.a1_in1k", False),
+    ],
+)
+def test_a_run_remembers_the_full_name_of_a_backbone(tmp_path, make_record, asked, full, fits):
+    file, folder = tmp_path / "asked.toml", runs.new_run("x", tmp_path / "run")
+    file.write_text(f'[model]\nkind = "backbone"\n[backbone]\nnames = ["{asked}"]\n')
+    data = load_recipe(str(file), (), 1).to_dict()
+    data["backbone"]["names"] = [full]
+    record = replace(make_record(folder), recipe=data)
+    runs.write_run(record)
+    runs.write_evaluation(folder, record.evaluation)
+    (folder / "predictions.csv").write_text("path,split,label,predicted,probability,right\n")
+    found = kept_run(RunTask("x", 1, file, (), tmp_path, folder), 18)
+    assert (found is not None) == fits
+
+
+def test_without_validation_photos_nothing_is_trained(photos, space, tmp_path, quickly):
+    with pytest.raises(DataError, match="no validation photos") as caught:
+        sortograph.sweep(photos, space=space, out=tmp_path / "sweep", overrides=["split.validation=0"])
+    assert caught.value.fix == f"sortograph sweep {photos} --space {space} --set split.validation=0.15"
+    assert not quickly.calls
+    assert not (tmp_path / "sweep").exists()
 
 
 def test_another_space_or_other_photos_are_refused_with_the_difference(

@@ -90,6 +90,17 @@ def test_what_was_tried(call, stand_in, found):
     assert last.endswith("out/recipe.toml")
 
 
+def test_the_level_of_several_remedies_is_told(call, stand_in, found):
+    base = Trial(Remedy("the recipe as it is", ""), "", 9, estimate(0.88, 0.8, 0.93))
+    change = Estimate(0.02, -0.02, 0.06, 1 - 0.05 / 5, 118, "newcombe paired score")
+    tried = Trial(DROPOUT, "overfitting", 9, estimate(0.9, 0.85, 0.95), change)
+    stand_in("diagnose", Diagnosis(found.run, found.verdicts, {}, None, (base, tried)))
+    out = call("diagnose", "runs/tiny", "--photos", "p", "--try").out
+    assert "intervals of changes are at 99.0 %: 5 remedies together hold at 95 %" in out
+    stand_in("diagnose", Diagnosis(found.run, found.verdicts, {}, None, (base,)))
+    assert "intervals of changes" not in call("diagnose", "runs/tiny", "--photos", "p", "--try").out
+
+
 def test_nothing_helped(call, stand_in, found):
     base = Trial(Remedy("the recipe as it is", ""), "", 9, estimate(0.88, 0.8, 0.93))
     stand_in("diagnose", Diagnosis(found.run, found.verdicts, {}, None, (base,)))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,14 @@ def test_an_interrupted_run_says_how_it_goes_on(call, stand_in, make_record, jso
         command = said.err.splitlines()[-1]
         assert command.startswith("  next: sortograph train ")
         assert command.endswith("-photos --resume 'my run'")
+
+
+@pytest.mark.parametrize("kind", ["auto", "backbone"])
+def test_an_interrupted_head_begins_anew(call, stand_in, make_record, kind):
+    record = make_record(Path("run"), "interrupted")
+    stand_in("train", replace(record, recipe={**record.recipe, "model": {"kind": kind}}))
+    last = call("train", "photos").err.splitlines()[-1]
+    assert last.replace("\\", "/").endswith(" train photos --recipe run/recipe.toml")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="another shell")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from sortograph.diagnosis import remedies, short
 from sortograph.diagnosis.view import RunView
+from sortograph.errors import command
 from sortograph.recipe import load_recipe, make_recipe, recipe_names, recipe_toml
 from sortograph.records import Remedy
 
@@ -71,11 +74,17 @@ def test_the_order():
     assert [remedy.text for remedy in remedies.ranked(*made)] == ["c", "b", "a"]
 
 
+def test_the_short_form_can_be_typed_on_windows(diagnose, monkeypatch):
+    found = diagnose(accuracies={"train": 0.99, "validation": 0.99, "test": 0.7})
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert short(found, "my photos").command.startswith('sortograph train "my photos" --recipe ')
+
+
 def test_the_short_form(diagnose):
     found = diagnose(accuracies={"train": 0.99, "validation": 0.99, "test": 0.7})
     told = short(found, "my photos")
     assert [name for name, _ in told.lines] == [verdict.name for verdict in found.verdicts[:2]]
-    assert told.command.startswith("sortograph train 'my photos' --recipe ")
+    assert told.command.startswith(f"{command('sortograph', 'train', 'my photos')} --recipe ")
     assert told.remedy
     healthy = short(diagnose())
     assert [name for name, _ in healthy.lines] == ["healthy"]

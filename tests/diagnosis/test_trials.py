@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -82,6 +84,32 @@ def test_a_gap_that_closes_helps_against_overfitting_alone():
 
 def test_noise_does_not_help():
     assert not trials.compared(Trial(Remedy("x", "")), outcome(380, 152), outcome(380, 150), 0.5).helped
+
+
+def test_of_many_remedies_each_must_be_surer():
+    """3 and 12 photos apart: beyond chance for one remedy, not for the luckiest of eight."""
+    base, luckier = outcome(380, 150), outcome(380, 150)
+    right = np.arange(200) < 150
+    right[:3], right[150:162] = False, True
+    tables = {**luckier.tables, "validation": table("validation", right)}
+    luckier = replace(luckier, tables=tables)
+    trial, wanted = Trial(Remedy("x", "")), [Trial(Remedy("x", ""))] * 8
+    alone = trials.compared(trial, luckier, base, 0.5)
+    of_many = trials.compared(trial, luckier, base, 0.5, trials.level_for(wanted))
+    assert (alone.difference.level, of_many.difference.level) == (0.95, 1 - 0.05 / 8)
+    assert (alone.helped, of_many.helped) == (True, False)
+    assert of_many.gap_change.level == of_many.difference.level
+    assert trials.corrected_for([Trial(Remedy("base", "")), of_many]) == 8
+
+
+def test_photos_that_belong_together_are_one_piece_of_evidence():
+    base, better = outcome(380, 150), outcome(380, 160)
+    whole = np.maximum(np.arange(200) - 140, 0) // 20  # all that changes lies in one or two groups
+    grouped = replace(better, groups={"train": None, "validation": whole})
+    assert trials.compared(Trial(Remedy("x", "")), better, base, 0.5).helped
+    found = trials.compared(Trial(Remedy("x", "")), grouped, base, 0.5)
+    assert "bootstrap" in found.difference.method
+    assert not found.helped
 
 
 def test_a_baseline_that_fails():

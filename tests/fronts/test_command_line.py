@@ -132,7 +132,7 @@ def test_partly_done(shell, model, make_photos, verb, code):
 def test_a_bug_is_one_line_and_a_log(shell):
     code = (
         "import sys, sortograph.classify\nfrom sortograph.cli.main import main\n"
-        "sortograph.classify.load = lambda path: 1 / 0\n"
+        "sortograph.classify.load = lambda *given, **options: 1 / 0\n"
         "sys.exit(main(sys.argv[1:]))"
     )
     for debug in ([], ["--debug"]):

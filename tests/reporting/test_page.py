@@ -194,8 +194,16 @@ def test_sheets_of_photos_are_packed_and_plots_stay_sharp(world: Any, parsed: An
     [
         ("hits", "Least confident right answers", "Right, but only just"),
         ("confused", "Most confused classes", "mistaken photos first, then sure ones of both classes"),
-        ("heatmaps", "Where the model looks", "mistakes first, then right answers"),
-        ("lookalikes", "Nearest training photos", "training photos that are most alike to the model"),
+        (
+            "heatmaps",
+            "Where the model looks",
+            "mistakes first if there are any, then the least sure right answers",
+        ),
+        (
+            "lookalikes",
+            "Nearest training photos",
+            "first if there are any, then the least sure right answers",
+        ),
     ],
 )
 def test_explaining_pictures_have_sections_of_their_own(
@@ -237,6 +245,10 @@ def test_headings_go_down_one_step_at_a_time(world: Any, parsed: Any) -> None:
     ("changes", "said"),
     [
         ({"status": "interrupted"}, "Interrupted after epoch 20. It goes on from its last checkpoint with:"),
+        (
+            {"status": "interrupted", "recipe": {"name": "x", "model": {"kind": "backbone"}}},
+            "It begins anew, with what is kept, with: sortograph train PHOTOS --recipe ",
+        ),
         ({"status": "interrupted", "history": ()}, "Interrupted before the first epoch was over"),
         ({"status": "failed"}, "Failed after epoch 20: log.txt"),
         ({"status": "running"}, "Still running: 20 epochs"),

@@ -23,11 +23,14 @@ def start(make, task, kept, tmp_path):
 
     with ExitStack() as stack:
 
+        def there(one, _):
+            return kept.get(one.folder)
+
         def begin(deadline=None, **data):
             stack.close()
             space = make(**data)
             search = stack.enter_context(opened(space, tmp_path))
-            means = Means(lambda one, seed: task(one.name, seed), kept.get, cleared.append, deadline)
+            means = Means(lambda one, seed: task(one.name, seed), there, cleared.append, deadline)
             return Course(space, search, means)
 
         cleared = begin.cleared = []

@@ -4,8 +4,16 @@ import numpy as np
 import pytest
 
 from sortograph.errors import RunError
+from sortograph.evaluation import mcnemar_exact, paired_difference
+from sortograph.sweeps import pairing
 from sortograph.sweeps.answers import Answers
-from sortograph.sweeps.pairing import difference, holm
+from sortograph.sweeps.pairing import Paired, holm
+
+PAIRED = Paired(paired_difference, mcnemar_exact)
+
+
+def difference(better, worse, *more, **named):
+    return pairing.difference(better, worse, PAIRED, *more, **named)
 
 
 def test_a_clear_difference_is_found(answers):
@@ -96,10 +104,56 @@ def test_other_photos_are_refused(answers):
         difference([{"test": answers(0.9)}], [{"validation": answers(0.9)}])
 
 
-def test_no_difference_at_all():
-    same = [{"test": Answers(("a", "b"), np.ones((3, 2)))}]
-    found = difference(same, same)
-    assert (found.estimate.low, found.estimate.high, found.p) == (0.0, 0.0, 1.0)
+def side(right, seeds=3):
+    """A side whose seeds all say the same."""
+    right = np.asarray(right, dtype=np.float64)
+    return [{"test": Answers(tuple(f"{k:04}" for k in range(len(right))), np.tile(right, (seeds, 1)))}]
+
+
+def test_all_right_is_no_proof_of_equality():
+    """Newcombe's interval of 30 of 30 against 30 of 30, not the bootstrap's of no width."""
+    found = difference(side(np.ones(30)), side(np.ones(30)))
+    everything = np.ones(30, dtype=bool)
+    exact = paired_difference(everything, everything)
+    assert (found.estimate.value, found.p) == (0.0, 1.0)
+    assert (found.estimate.low, found.estimate.high) == (exact.low, exact.high)
+    assert exact.high > 0.08
+
+
+def test_four_photos_of_twelve_show_nothing():
+    worse, better = np.repeat([0.0, 1.0], [4, 8]), np.ones(12)
+    found = difference(side(better), side(worse))
+    assert found.p == pytest.approx(0.125)  # McNemar: 2 / 2⁴
+
+
+def test_equal_seeds_are_no_more_photos():
+    """Of equals whose three seeds say the same and differ in 1.2 % of photos, few are told apart."""
+    wrong = 0
+    for trial in range(60):
+        rng = np.random.default_rng([trial, 12])
+        base = rng.random(336) < 0.9
+        first, second = (np.where(rng.random(336) < 0.006, ~base, base) for _ in range(2))
+        found = difference(side(first), side(second), resamples=400)
+        wrong += found.p <= 0.05 and not found.estimate.low <= 0 <= found.estimate.high
+        assert found.p >= mcnemar_exact(second, first) > 0
+    assert wrong <= 1
+
+
+@pytest.mark.parametrize("measure", ["accuracy", "gap"])
+def test_never_surer_than_the_majority_of_seeds(answers, measure):
+    a = {split: answers(0.9, draw=k) for k, split in enumerate(("train", "test"))}
+    b = {split: answers(0.88, draw=k) for k, split in enumerate(("train", "test"), start=2)}
+    found = difference([a], [b], measure).estimate
+    votes = [one["test"].right.sum(axis=0) >= 2 for one in (b, a)]
+    exact = paired_difference(*votes)
+    assert found.value - found.low >= exact.value - exact.low - 1e-12
+    assert found.high - found.value >= exact.high - exact.value - 1e-12
+
+
+def test_the_first_seed_decides_a_draw():
+    right = np.array([[1.0, 0.0, 1.0], [0.0, 1.0, 1.0]])
+    vote = pairing._vote([{"test": Answers(("a", "b", "c"), right)}], "test")
+    assert vote.tolist() == [True, False, True]
 
 
 def test_holm_never_lowers_and_keeps_the_order():

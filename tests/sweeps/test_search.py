@@ -30,6 +30,17 @@ def test_a_grid_goes_once_through_all_and_remembers(make, tmp_path):
         assert [search.next().name, search.next().name, search.next()] == ["a", "b", None]
 
 
+def test_a_grid_takes_more_trials(make, tmp_path):
+    for trials in (2, 3, 12):
+        space = make(variant=None, trials=trials, space={"train.batch_size": list(range(1, 13))})
+        with opened(space, tmp_path) as search:
+            while (one := search.next()) is not None:
+                search.tell(one.name, "finished", 0.5)
+            names = [one.name for one in search.known]
+            assert all(search.settled(name) == ("finished", "") for name in names)
+            assert names == [f"c{number:02}" for number in range(1, trials + 1)]
+
+
 @pytest.mark.parametrize("method", ["random", "tpe"])
 def test_as_many_trials_as_were_asked_for(searched, tmp_path, method):
     with opened(searched(method=method), tmp_path) as search:

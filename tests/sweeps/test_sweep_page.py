@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from sortograph.evaluation import wilson
+from sortograph.evaluation import mcnemar_exact, paired_difference, wilson
 from sortograph.records.sweeps import Claimed, Swept
-from sortograph.sweeps.conclusions import compared
+from sortograph.sweeps.conclusions import CAUTION, compared
 from sortograph.sweeps.page import standing_cells, standing_header, write_page
+from sortograph.sweeps.pairing import Paired
 from sortograph.sweeps.plan import grid
 from sortograph.sweeps.standings import standing
 
@@ -16,7 +17,7 @@ from sortograph.sweeps.standings import standing
 def swept(make, record, answers, tmp_path):
     space = make(about="what it is about", photos="cats | dogs", space={"train.learning_rate": [0.001]})
     known = {"a-1": {"test": answers(0.6)}, "b-2": {"test": answers(0.9, draw=1)}}
-    (pair,) = compared("a-1", ["b-2"], known)
+    (pair,) = compared("a-1", ["b-2"], known, Paired(paired_difference, mcnemar_exact))
     ranks = tuple(
         standing(space, one, {1: record(), 2: record((80, 15, 40))}, ("finished", ""), wilson)
         for one in grid(space)
@@ -69,6 +70,7 @@ def test_the_page_has_it_all(swept):
         "sortograph sweep photos --out here",
         "| a-1 |",
         "It is so.",
+        CAUTION,
         "On the same 200 test photos",
         "4,000 resamples",
         "- **reproduced**: b is better (argued: 96 %)",
@@ -78,6 +80,12 @@ def test_the_page_has_it_all(swept):
     ):
         assert part in text
     assert text.endswith("\n")
+
+
+def test_without_a_chosen_one_nothing_is_promised(swept):
+    space, found = swept
+    page = write_page(replace(found, chosen=None), space, "sortograph sweep photos")
+    assert CAUTION not in page.read_text(encoding="utf-8")
 
 
 def test_json_of_a_sweep(swept):

@@ -33,6 +33,13 @@ def test_variants_with_axes_and_a_limit(make):
     ]
 
 
+def test_more_trials_change_no_name(make):
+    rates = {"model.dropout": [0.0, 0.1, 0.2], "train.batch_size": [2, 4, 8, 16]}
+    few, many = (grid(make(variant=None, space=rates, trials=count)) for count in (9, 12))
+    assert [one.name for one in few] == [one.name for one in many[:9]]
+    assert (few[0].name, many[-1].name) == ("c01", "c12")
+
+
 def test_the_later_goes_over_the_earlier(make):
     space = make(
         set={"train.epochs": 1, "train.batch_size": 2, "model.dropout": 0.1},

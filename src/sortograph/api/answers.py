@@ -6,7 +6,7 @@ import csv
 import io
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from sortograph.bundle.runtime import Bundle, open_bundle
 from sortograph.dataset.names import shown
 from sortograph.errors import RunError, counted
+from sortograph.evaluation import groups_of
 from sortograph.files import unguard
 from sortograph.images.inspect import read_photo
 from sortograph.images.preprocess import prepare
@@ -30,12 +31,15 @@ Right = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class SplitAnswers:
-    """N photos of one split in the order of content, label, path; and whether a run named each rightly."""
+    """N photos of one split in the order of content, label, path; and whether a run named each rightly.
+
+    groups  int64 (N,), equal for photos that belong together; None where each stands for itself
+    """
 
     contents: tuple[str, ...]
     labels: tuple[str, ...]
     paths: tuple[str, ...]
-    groups: tuple[str, ...]
+    groups: NDArray[np.int64] | None
     right: Right
 
     def apart(self, other: SplitAnswers) -> str:
@@ -81,9 +85,31 @@ def split_answers(record: RunRecord, index: DatasetIndex, split: str) -> SplitAn
         contents=tuple(index.sha256[k] for k in rows),
         labels=tuple(names[k] for k in rows),
         paths=tuple(index.paths[k] for k in rows),
-        groups=tuple(index.groups[k] for k in rows),
+        groups=groups_of(index, np.array(rows, dtype=np.int64)),
         right=right,
     )
+
+
+def joined(partitions: Iterable[NDArray[np.int64] | None]) -> tuple[str, ...] | None:
+    """Groups of photos that belong together in any partition, also through others; None where none do.
+
+    partitions: int64 (N,) each, numbers of groups from 0; None where each photo stands for itself
+
+    >>> joined([np.array([0, 0, 1, 2]), None, np.array([0, 1, 1, 2])])
+    ('0', '0', '0', '3')
+    """
+    given = [units for units in partitions if units is not None]
+    if not given:
+        return None
+    least = np.arange(len(given[0]))
+    while True:
+        before = least
+        for units in given:
+            lowest = np.full(int(units.max()) + 1, len(units))
+            np.minimum.at(lowest, units, least)
+            least = lowest[units]
+        if (least == before).all():
+            return tuple(map(str, least.tolist()))
 
 
 def _said(file: Path) -> Mapping[str, tuple[str, str, str]]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
-from sortograph.api.answers import Right, ask, taught
+from sortograph.api.answers import Right, ask, joined, taught
 from sortograph.api.choosing import with_choice
 from sortograph.api.entrants import ANEW, Entrant, places_of, read_entrants
 from sortograph.api.placing import matched
@@ -18,13 +19,14 @@ from sortograph.api.telling import tell_rejected
 from sortograph.api.writing import check_place, page_file
 from sortograph.dataset.names import listed
 from sortograph.errors import DataError, counted, nearest
-from sortograph.evaluation import compare_pairs, difference
+from sortograph.evaluation import compare_pairs, difference, groups_of
 from sortograph.evaluation.compare import group_numbers
 from sortograph.evaluation.intervals import share_of
 from sortograph.records import (
     ClassCounts,
     Compared,
     Contender,
+    DatasetIndex,
     Progress,
     Rejected,
     RunRecord,
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 _GIVEN = "photos"
 _FEW_GROUPS = 20
 _TOLD = 10
+Units = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +123,7 @@ def _aligned(entrants: Sequence[Entrant], splits: Sequence[str]) -> dict[str, _G
         split: _Ground(
             split=split,
             labels=said[0].labels,
-            groups=next((one.groups for one in said if any(one.groups)), None),
+            groups=joined(one.groups for one in said),
             right=np.array([one.right for one in said]),
         )
         for split, said in answers.items()
@@ -179,12 +182,23 @@ def _asked(entrants: Sequence[Entrant], photos: Path, progress: Progress) -> _Gr
     return _Ground(
         split=_GIVEN,
         labels=tuple(fair.classes[label] for label in fair.labels.tolist()),
-        groups=fair.groups if any(fair.groups) else None,
+        groups=joined(_ties(fair, [one.index for one in entrants])),
         right=ask(fair, [one.record.folder for one in entrants], progress),
         notes=tuple(notes),
         rejected=index.rejected,
         ignored=index.ignored,
     )
+
+
+def _ties(photos: DatasetIndex, of_runs: Sequence[DatasetIndex]) -> Iterator[Units | None]:
+    """Which photos belong together by what is known of them here, and by the near duplicates of each run."""
+    rows = np.arange(len(photos), dtype=np.int64)
+    yield groups_of(photos, rows)
+    for index in of_runs:
+        if index.twins:
+            twins = dict(zip(index.sha256, index.twins, strict=True))
+            known = replace(photos, twins=tuple(twins.get(content, "") for content in photos.sha256))
+            yield groups_of(known, rows)
 
 
 def _contender(entrant: Entrant, ground: _Ground, k: int) -> Contender:
@@ -224,10 +238,6 @@ def _settings_apart(records: Sequence[RunRecord]) -> dict[str, tuple[str, ...]]:
     keys = dict.fromkeys(key for one in flat for key in one if key not in ("name", "about"))
     rows = {key: tuple(one.get(key, "–") for one in flat) for key in keys}
     return {key: values for key, values in rows.items() if len(set(values)) > 1}
-
-
-def _notes(entrants: Sequence[Entrant], ground: _Ground, splits: Sequence[str]) -> list[str]:
-    return [*_group_notes(ground), *_leak_notes(entrants, splits), *_taught_notes(entrants)]
 
 
 def _group_notes(ground: _Ground) -> list[str]:

@@ -5,14 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 from sortograph.api.sweep_folders import STATE
-from sortograph.evaluation import wilson
+from sortograph.evaluation import mcnemar_exact, paired_difference, wilson
 from sortograph.files import write_json
 from sortograph.records.sweeps import Configuration, Standing, Swept
 from sortograph.sweeps.answers import Answers, read_answers
 from sortograph.sweeps.conclusions import claimed, compared, paragraph
 from sortograph.sweeps.course import Course
 from sortograph.sweeps.page import write_page
+from sortograph.sweeps.pairing import Paired
 from sortograph.sweeps.standings import ranked, standing, write_table
+
+_PAIRED = Paired(paired_difference, mcnemar_exact)
 
 
 def conclude(course: Course, folder: Path, again: str, seconds: float) -> Swept:
@@ -23,8 +26,8 @@ def conclude(course: Course, folder: Path, again: str, seconds: float) -> Swept:
     chosen = standings[0].configuration.name if standings and standings[0].score is not None else None
     against = space.reference if space.reference in answers else chosen
     others = [one.configuration.name for one in standings]
-    comparisons = compared(against, others, answers) if against else ()
-    claims = claimed(space, known, answers)
+    comparisons = compared(against, others, answers, _PAIRED) if against else ()
+    claims = claimed(space, known, answers, _PAIRED)
     left = tuple(course.left())
     swept = Swept(
         folder=folder,

@@ -12,7 +12,7 @@ from sortograph.api.answers import SplitAnswers, split_answers
 from sortograph.api.placing import run_index
 from sortograph.bundle.runtime import FILE_NAME
 from sortograph.dataset.names import listed
-from sortograph.errors import RunError, SortographError, UsageError, counted
+from sortograph.errors import RunError, SortographError, UsageError, command, counted
 from sortograph.records import DatasetIndex, RunRecord
 
 ANEW = "sortograph compare RUNS --photos PHOTOS"
@@ -81,7 +81,7 @@ def read_entrants(places: Sequence[Path], needed: Sequence[str]) -> list[Entrant
 def _entrant(place: Path, name: str, needed: Sequence[str]) -> Entrant:
     record, where = folders.read_run(place), str(place)
     if record.status != "finished":
-        fix = "sortograph train PHOTOS --resume RUN, or leave this run out"
+        fix = f"{command('sortograph', 'train', 'PHOTOS', *record.going_on())}, or leave this run out"
         raise RunError(
             f"not finished ({record.status})", where=str(place), expected="a finished run", fix=fix
         )

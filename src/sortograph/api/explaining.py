@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -31,6 +32,7 @@ _WEIGHTS = "weights.safetensors"
 _OCCLUSION = "--method occlusion, which needs nothing but model.onnx"
 _TILE = 224
 _AGREE = 0.01  # of a probability, between weights.safetensors and model.onnx
+_DEVICE = re.compile(r"con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³]", re.IGNORECASE)
 Pixels = NDArray[np.uint8]
 
 
@@ -164,7 +166,7 @@ class _Folder:
         self._place, self._taken = place, set[str]()
 
     def take(self, found: Explanation) -> Path:
-        stem = Path(found.path).stem
+        stem = _usable(Path(found.path).stem)
         name, number = stem, 1
         while name.casefold() in self._taken:
             number += 1
@@ -174,6 +176,16 @@ class _Folder:
 
     def finish(self) -> None:
         """Every picture is written already."""
+
+
+def _usable(stem: str) -> str:
+    """The stem of a file that Windows can hold, too: there CON.png is a device, as con.a.png is.
+
+    >>> _usable("con"), _usable("Nul.2"), _usable("console")
+    ('con_', 'Nul_.2', 'console')
+    """
+    first, dot, rest = stem.partition(".")
+    return f"{first.rstrip()}_{dot}{rest}" if _DEVICE.fullmatch(first.rstrip()) else stem
 
 
 class _Sheet:

@@ -20,7 +20,7 @@ from sortograph.api.placing import NEW, matched, placed, run_index
 from sortograph.api.telling import tell_rejected
 from sortograph.api.writing import check_place
 from sortograph.bundle.runtime import FILE_NAME, Bundle, bundle_file, open_bundle
-from sortograph.errors import DataError, PhotoError, RunError, UsageError
+from sortograph.errors import DataError, PhotoError, RunError, UsageError, command
 from sortograph.evaluation import judge_all
 from sortograph.images.inspect import read_photo
 from sortograph.images.preprocess import prepare
@@ -216,7 +216,7 @@ def report(
             "this run has nothing to report yet",
             where=str(run),
             expected="a run that was finished or stopped by Ctrl-C",
-            fix="sortograph train PHOTOS --resume RUN",
+            fix=command("sortograph", "train", "PHOTOS", *record.going_on()),
         )
     bundle = open_bundle(record.bundle)
     index = run_index(record, None if photos is None else Path(photos))

@@ -1,4 +1,4 @@
-"""The folder of a sweep: its space.toml, and whether it is that of the same sweep."""
+"""The folder of a sweep: its space.toml, whether it is that of the same sweep, and which runs it keeps."""
 
 from __future__ import annotations
 
@@ -8,9 +8,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from sortograph.errors import RunError, UsageError
+from sortograph import runs
+from sortograph.errors import RecipeError, RunError, UsageError
 from sortograph.files import write_atomic
-from sortograph.records import SPLITS, DatasetIndex
+from sortograph.models.aliases import ALIASES
+from sortograph.recipe import Recipe, load_recipe, make_recipe
+from sortograph.records import SPLITS, DatasetIndex, RunRecord
+from sortograph.records.sweeps import RunTask
 from sortograph.sweeps.reading import FOUND
 from sortograph.sweeps.space import Space
 
@@ -56,6 +60,66 @@ def newest_open(space: Space, found: Mapping[str, Any], parent: Path = Path("run
         if _is_open(file.parent) and not list(_differences(_kept(file.parent), _data(space, found))):
             return file.parent
     return None
+
+
+def kept_run(task: RunTask, photos: int) -> RunRecord | None:
+    """The run that has finished in the folder of a task, by the same recipe, on so many training photos.
+
+    None for any other: a name says little, since a space may name other settings so. Raises RunError for a
+    damaged one.
+    """
+    folder = task.folder
+    if not (folder / "run.json").is_file() or not (folder / "predictions.csv").is_file():
+        return None
+    record = runs.read_run(folder)
+    is_same = record.status == "finished" and _is_asked(task, record) and _taught(record) in (None, photos)
+    return record if is_same else None
+
+
+def _is_asked(task: RunTask, record: RunRecord) -> bool:
+    """Whether a run has the recipe of its task, but for what may differ: its words, and threads."""
+    asked = load_recipe(str(task.recipe), task.overrides, task.seed)
+    try:
+        found = make_recipe(record.recipe, str(task.folder))  # one of an older version lacks later settings
+    except RecipeError:
+        return False
+    if asked.model.kind == "auto":
+        kept = ("auto", "split", "data") if found.model.kind == "backbone" else ("split", "data")
+        return all(getattr(asked, part) == getattr(found, part) for part in kept)
+    return _names_fit(asked, found) and _decisive(asked, asked) == _decisive(found, asked)
+
+
+def _decisive(recipe: Recipe, asked: Recipe) -> dict[str, Any]:
+    """What a run keeps of the recipe that it was asked for.
+
+    A backbone puts its own [pixels] in the place of what was not set, and its full name.
+    """
+    data = recipe.to_dict()
+    data.pop("name"), data.pop("about"), data["train"].pop("threads")
+    if asked.model.kind == "backbone":
+        data["pixels"] = {key: data["pixels"][key] for key in sorted(asked.pixels.model_fields_set)}
+        data["backbone"].pop("names")
+        if isinstance(side := data["pixels"].get("size"), int):
+            data["pixels"]["size"] = [side, side]
+    return data
+
+
+def _names_fit(asked: Recipe, found: Recipe) -> bool:
+    pairs = zip(asked.backbone.names, found.backbone.names, strict=False)
+    is_long = len(asked.backbone.names) == len(found.backbone.names)
+    return is_long and all(_name_fits(name, full) for name, full in pairs)
+
+
+def _name_fits(name: str, full: str) -> bool:
+    """Whether `full` may have been asked for by this name; other weights may stand in for an alias."""
+    if name in ALIASES:
+        return full == ALIASES[name] or full not in ALIASES.values()
+    return full == name or full.startswith(f"{name}.")
+
+
+def _taught(record: RunRecord) -> int | None:
+    train = record.evaluation.get("train")
+    return None if train is None else train.n
 
 
 def _is_open(folder: Path) -> bool:

@@ -14,11 +14,11 @@ from typing import Any
 from sortograph import runs
 from sortograph.api.concluding import conclude
 from sortograph.api.reading import read_photos
-from sortograph.api.sweep_folders import check_same, found_in, newest_open, own_space, write_space
+from sortograph.api.sweep_folders import check_same, found_in, kept_run, newest_open, own_space, write_space
 from sortograph.api.telling import tell_notes, tell_rejected
 from sortograph.api.training import train
 from sortograph.api.writing import check_place
-from sortograph.errors import Interrupted, MissingExtra, RunError, UsageError, counted
+from sortograph.errors import DataError, Interrupted, MissingExtra, RunError, UsageError, command, counted
 from sortograph.files import make_folder, write_atomic
 from sortograph.recipe import Recipe, load_recipe
 from sortograph.records import DatasetIndex, Progress, RunRecord, Said, Step, silent
@@ -30,7 +30,7 @@ from sortograph.sweeps.runners import ProcessRunner, SerialRunner
 from sortograph.sweeps.search import opened
 from sortograph.sweeps.space import Space
 from sortograph.sweeps.standings import write_table
-from sortograph.sweeps.subset import write_subset
+from sortograph.sweeps.subset import chosen, write_subset
 
 _RUNS, _RECIPES = "runs", "recipes"
 
@@ -61,7 +61,8 @@ def sweep(
     overrides: "section.key=value" for all configurations
 
     Validation photos alone choose. Ctrl-C ends the run that goes on, which is begun anew by the same command.
-    Raises UsageError for a space with mistakes, and for another space in the folder of a sweep; Interrupted;
+    Raises UsageError for a space with mistakes, and for another space in the folder of a sweep; DataError
+    without validation photos; Interrupted;
     and what `train` raises, but for GateError, which fails one configuration.
     """
     began = time.monotonic()
@@ -74,11 +75,14 @@ def sweep(
     check_place(Path(photos), Path("runs" if out is None else out))
     _check_buildable(planned, progress)
     index = _read(Path(photos), planned, progress)
+    named = "--space" if space is not None else "--study"
+    given = (named, space or study) if space or study else ("--out", out)
+    _check_validation(index, ("sortograph", "sweep", photos, *given, *(("--quick",) if quick else ())))
     folder = _folder(planned, found_in(index), None if out is None else Path(out), progress)
     job = _Job(Path(photos), index, planned, folder, jobs, progress)
     deadline = None if budget is None else began + budget
     with runs.lock(folder), opened(planned, folder) as search:
-        course = Course(planned, search, Means(job.task, _kept, _clear, deadline))
+        course = Course(planned, search, Means(job.task, job.kept, _clear, deadline))
         _go(job, course)
         # Where the photos lie is nobody else's business, and the page may be passed on.
         again = f"sortograph sweep PHOTOS --space {folder.name}/space.toml"
@@ -163,6 +167,18 @@ def _read(photos: Path, space: Space, progress: Progress) -> DatasetIndex:
     return index
 
 
+def _check_validation(index: DatasetIndex, words: Sequence[object]) -> None:
+    """words: of the command that was typed."""
+    if len(index.rows("validation")):
+        return
+    raise DataError(
+        "no validation photos: nothing may choose between configurations",
+        where=str(index.root),
+        expected="a share of photos for validation, or photos that are marked so",
+        fix=command(*words, "--set", "split.validation=0.15"),
+    )
+
+
 def _folder(space: Space, found: dict[str, Any], out: Path | None, progress: Progress) -> Path:
     """The folder of this very sweep, or a new one."""
     if out is None and (known := newest_open(space, found)) is not None:
@@ -204,9 +220,18 @@ class _Job:
         import tomli_w
 
         file = make_folder(self.folder / _RECIPES) / f"{one.name}.toml"
-        if not file.exists():
-            write_atomic(file, tomli_w.dumps(recipe_data(self.space, one)).encode())
+        data = tomli_w.dumps(recipe_data(self.space, one)).encode()
+        if not file.exists() or file.read_bytes() != data:
+            write_atomic(file, data)
         return file
+
+    def kept(self, task: RunTask, one: Configuration) -> RunRecord | None:
+        """The run that an earlier call has finished by this recipe, on as many photos."""
+        index, most = self.index, one.per_class
+        count = len(index.rows("train"))
+        if most is not None:
+            count = sum(index.splits[row] == "train" for row in chosen(index, most).tolist())
+        return kept_run(task, count)
 
     def _photos(self, one: Configuration) -> Path:
         if one.per_class is None:
@@ -226,13 +251,6 @@ def _cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def _kept(folder: Path) -> RunRecord | None:
-    if not (folder / "run.json").is_file():
-        return None
-    record = runs.read_run(folder)
-    return record if record.status == "finished" and (folder / "predictions.csv").is_file() else None
 
 
 def _clear(folder: Path) -> None:

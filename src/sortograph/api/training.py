@@ -23,7 +23,7 @@ from sortograph.api.telling import tell_findings, tell_notes, tell_rejected
 from sortograph.api.writing import check_place
 from sortograph.caches import cache_folder
 from sortograph.dataset import write_index
-from sortograph.errors import Interrupted, MissingExtra, RunError, UsageError
+from sortograph.errors import Interrupted, MissingExtra, RunError, UsageError, command
 from sortograph.files import write_atomic
 from sortograph.recipe import DEFAULT, Recipe, load_recipe, make_recipe, recipe_toml
 from sortograph.records import DatasetIndex, Progress, RunRecord, Said, silent
@@ -184,17 +184,11 @@ def _run(job: Job, maker: Maker, checkpoint: Checkpoint | None) -> RunRecord:
         return _finish(job, record, made)
     except KeyboardInterrupt:
         runs.write_run(replace(record, status="interrupted"))
-        raise Interrupted("interrupted", where=str(job.folder), fix=_again(job)) from None
+        fix = command("sortograph", "train", job.photos, *record.going_on())
+        raise Interrupted("interrupted", where=str(job.folder), fix=fix) from None
     except BaseException:
         runs.write_run(replace(record, status="failed"))
         raise
-
-
-def _again(job: Job) -> str:
-    """What goes on: heads are found anew from embeddings that are kept; only networks have checkpoints."""
-    if job.recipe.model.kind not in ("auto", "backbone") or job.recipe.finetune.epochs:
-        return f"sortograph train {job.photos} --resume {job.folder}"
-    return f"sortograph train {job.photos} --recipe {job.folder / 'recipe.toml'}"
 
 
 def _begin(job: Job) -> RunRecord:

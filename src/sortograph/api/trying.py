@@ -21,7 +21,7 @@ from sortograph.diagnosis import trials
 from sortograph.diagnosis.trials import BASELINE, Outcome
 from sortograph.diagnosis.view import RunView
 from sortograph.errors import GateError, SortographError, UsageError, WeightsError
-from sortograph.evaluation import judge_all
+from sortograph.evaluation import groups_of, judge_all
 from sortograph.files import make_folder, write_atomic
 from sortograph.recipe import Recipe, load_recipe, recipe_toml
 from sortograph.records import (
@@ -123,7 +123,7 @@ def _seconds_per_epoch(bench: Bench, view: RunView) -> float:
 def _all(bench: Bench, wanted: Sequence[Trial], epochs: int | None) -> tuple[Trial, ...]:
     base, first = _baseline(bench, epochs)
     done = [first]
-    chance = RunView(bench.record, bench.index).majority
+    chance, level = RunView(bench.record, bench.index).majority, trials.level_for(wanted)
     for number, trial in enumerate(wanted, 1):
         if not trial.note and bench.left <= 0:
             trial = replace(trial, note="not tried: the budget is used up")
@@ -136,7 +136,7 @@ def _all(bench: Bench, wanted: Sequence[Trial], epochs: int | None) -> tuple[Tri
         except SortographError as error:
             done.append(replace(trial, note=f"not tried to its end: {error.what}"))
             continue
-        done.append(trials.compared(trial, outcome, base, chance))
+        done.append(trials.compared(trial, outcome, base, chance, level))
     return tuple(done)
 
 
@@ -167,7 +167,8 @@ def _tried(bench: Bench, remedy: Remedy, epochs: int | None, name: str) -> Outco
     _write(folder, index, made, tables)
     runs.write_evaluation(folder, results)
     taught = len(made.history) if made.history and not remedy.recipe else None
-    return Outcome(tables, results, taught, time.monotonic() - began)
+    groups = {split: groups_of(index, table.rows) for split, table in tables.items()}
+    return Outcome(tables, results, taught, time.monotonic() - began, groups)
 
 
 def _time_for_auto(bench: Bench, settings: Recipe) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -123,6 +124,8 @@ def _show_tried(found: Diagnosis, photos: Path) -> None:
     header = ("remedy", "epochs", "validation", "difference", "gap", "change of the gap", "")
     rows = [_row(trial) for trial in found.tried if trial.accuracy is not None]
     tables.show(tables.Table(header, "lrrrrrl", tuple(rows)))
+    if told := _level(found.tried):
+        streams.out(told)
     for trial in found.tried:
         if trial.note:
             streams.out(streams.safe(f"  {trial.remedy.text}: {trial.note}"))
@@ -131,6 +134,17 @@ def _show_tried(found: Diagnosis, photos: Path) -> None:
         return
     command = tables.command(words.PROGRAM, "train", photos, "--recipe", found.offered)
     tables.facts([("recipe", str(found.offered)), ("next", command)])
+
+
+def _level(tried: Sequence[Trial]) -> str:
+    """What the intervals of the differences hold at, where several remedies share the risk of an error."""
+    from sortograph.diagnosis.trials import corrected_for
+
+    count = corrected_for(tried)
+    level = max((trial.difference.level for trial in tried if trial.difference is not None), default=0.0)
+    if count < 2:
+        return ""
+    return f"  intervals of changes are at {100 * level:.1f} %: {count} remedies together hold at 95 %"
 
 
 def _row(trial: Trial) -> tuple[str, ...]:

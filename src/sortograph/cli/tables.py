@@ -6,8 +6,8 @@ import sys
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
+from sortograph import errors
 from sortograph.cli import streams
 
 
@@ -93,25 +93,8 @@ def clock(seconds: float) -> str:
 
 
 def command(*words: object) -> str:
-    """What to type, quoted for the shell of this system.
-
-    >>> command("sortograph", "train", Path("-photos"))
-    'sortograph train ./-photos'
-    """
-    texts = [_word(word) for word in words]
-    if sys.platform == "win32":
-        import subprocess
-
-        return subprocess.list2cmdline(texts)
-    import shlex
-
-    return shlex.join(texts)
-
-
-def _word(word: object) -> str:
-    # Of all words only paths come from outside; none may be taken for an option.
-    dash = isinstance(word, Path) and str(word).startswith("-")
-    return f"./{word}" if dash else str(word)
+    """What to type, quoted for the shell of this system: `errors.command`."""
+    return errors.command(*words)
 
 
 def _columns(character: str) -> int:

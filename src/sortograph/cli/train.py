@@ -100,9 +100,5 @@ def _told(
         f"interrupted{after}; what was learned so far can be used. "
         "The test photos judge it once, when it has finished"
     )
-    # Only networks have checkpoints; heads are found anew from embeddings that are kept.
-    is_frozen = record.recipe.get("model", {}).get("kind") == "backbone"
-    is_frozen = is_frozen and not record.recipe.get("finetune", {}).get("epochs")
-    how = ("--recipe", record.folder / "recipe.toml") if is_frozen else ("--resume", record.folder)
-    streams.note(streams.safe(f"  next: {tables.command(*_AGAIN, photos, *how)}"))
+    streams.note(streams.safe(f"  next: {tables.command(*_AGAIN, photos, *record.going_on())}"))
     return INTERRUPTED

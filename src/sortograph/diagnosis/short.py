@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
+from sortograph.errors import command
 from sortograph.records import Diagnosis
 
 _MOST = 2
@@ -32,5 +32,5 @@ def short(diagnosis: Diagnosis, photos: str | Path = "PHOTOS") -> Short:
     return Short(
         lines=tuple((verdict.name, verdict.message) for verdict in gravest),
         remedy="" if first is None else first.text,
-        command=shlex.join(word.as_posix() if isinstance(word, Path) else word for word in words),
+        command=command(*words),
     )

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
 
 from sortograph.errors import counted
 from sortograph.evaluation import difference, paired_difference
-from sortograph.evaluation.intervals import z_value
+from sortograph.evaluation.compare import grouped_differences
+from sortograph.evaluation.intervals import share_of, z_value
 from sortograph.records import (
     Diagnosis,
     Estimate,
@@ -22,6 +26,7 @@ from sortograph.records import (
 LEAST_EPOCHS = 5
 BASELINE = Remedy("the recipe as it is", "what the others are compared with")
 _MOST = 8  # remedies
+_ERROR = 0.05  # of all remedies together
 _BY_LENGTH = ("train.epochs", "finetune.epochs", "train.early_stopping")
 _TOO_SHORT = "not tried: what the number of epochs does cannot be seen in short runs"
 _NO_TIME = "not tried: the budget is used up"
@@ -29,12 +34,16 @@ _NO_TIME = "not tried: the budget is used up"
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a run has made of the photos: tables and results of "train" and "validation"."""
+    """What a run has made of the photos: tables and results of "train" and "validation".
+
+    groups  split → int64 (N,), equal for photos that belong together; None where each stands for itself
+    """
 
     tables: Mapping[str, PredictionTable]
     results: Mapping[str, EvaluationResult]
     epochs: int | None
     seconds: float
+    groups: Mapping[str, NDArray[np.int64] | None] = field(default_factory=dict)
 
 
 def candidates(diagnosis: Diagnosis) -> tuple[Trial, ...]:
@@ -81,20 +90,40 @@ def cut(trials: Sequence[Trial], count: int) -> tuple[Trial, ...]:
     return tuple(told)
 
 
+def level_for(trials: Sequence[Trial]) -> float:
+    """Of the interval of each remedy that is tried, so that all of them together hold at 95 % (Bonferroni).
+
+    Of several useless remedies the luckiest would else look helpful too often.
+
+    >>> level_for([Trial(BASELINE)] * 5), level_for([Trial(BASELINE, note="not tried")])
+    (0.99, 0.95)
+    """
+    return 1 - _ERROR / max(1, sum(not trial.note for trial in trials))
+
+
+def corrected_for(trials: Sequence[Trial]) -> int:
+    """How many remedies the level of the intervals allows for; 0 where no difference was measured."""
+    levels = [trial.difference.level for trial in trials if trial.difference is not None]
+    return round(_ERROR / (1 - max(levels))) if levels else 0
+
+
 def baseline(outcome: Outcome) -> Trial:
     return _judged(Trial(BASELINE), outcome)
 
 
-def compared(trial: Trial, outcome: Outcome, base: Outcome | None, chance: float) -> Trial:
+def compared(
+    trial: Trial, outcome: Outcome, base: Outcome | None, chance: float, level: float = 1 - _ERROR
+) -> Trial:
     """The trial with what it did; without a baseline, which has failed, it helps if it learns at all.
 
     chance: accuracy of always naming the most frequent class
+    level: of the intervals that decide, see `level_for`
     """
     done = _judged(trial, outcome)
-    assert done.accuracy is not None
     if base is None:
-        return replace(done, helped=done.accuracy.low > chance)
-    changes = {split: _paired(base.tables[split], outcome.tables[split]) for split in base.tables}
+        right, units = _right(outcome.tables["validation"]), outcome.groups.get("validation")
+        return replace(done, helped=share_of(right, units, level).low > chance)
+    changes = {split: _paired(base, outcome, split, level) for split in base.tables}
     gap = gap_change(changes["train"], changes["validation"])
     short = done.epochs is not None and base.epochs is not None and done.epochs < base.epochs
     if short:
@@ -119,8 +148,17 @@ def _judged(trial: Trial, outcome: Outcome) -> Trial:
     )
 
 
-def _paired(base: PredictionTable, other: PredictionTable) -> Estimate:
-    return paired_difference(base.predicted() == base.labels, other.predicted() == other.labels)
+def _paired(base: Outcome, other: Outcome, split: str, level: float) -> Estimate:
+    before, after = _right(base.tables[split]), _right(other.tables[split])
+    units = other.groups.get(split)
+    if units is None:
+        return paired_difference(before, after, level)
+    return grouped_differences(np.array([after, before]), [(0, 1)], units, level)[0]
+
+
+def _right(table: PredictionTable) -> NDArray[np.bool_]:
+    right: NDArray[np.bool_] = table.predicted() == table.labels
+    return right
 
 
 def gap_change(train: Estimate, validation: Estimate) -> Estimate:

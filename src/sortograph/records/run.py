@@ -68,6 +68,19 @@ class RunRecord:
     def report(self) -> Path:
         return self.folder / "report.html"
 
+    def going_on(self, folder: Path | None = None) -> tuple[str, Path]:
+        """How it goes on: the words after `sortograph train PHOTOS`, not yet quoted for a shell.
+
+        folder: the run folder as it is to be typed; None for `self.folder`
+
+        Only networks have checkpoints. Heads are found anew, from embeddings that are kept.
+        """
+        place = self.folder if folder is None else folder
+        is_frozen = self.recipe.get("model", {}).get("kind") in ("auto", "backbone")
+        if is_frozen and not self.recipe.get("finetune", {}).get("epochs"):
+            return "--recipe", place / "recipe.toml"
+        return "--resume", place
+
     def to_json(self) -> dict[str, Any]:
         """The object that `train --json` and `evaluate --json` print."""
         from sortograph.records.evaluation import leaks  # NumPy, which a record of a run does without

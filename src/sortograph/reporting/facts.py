@@ -7,8 +7,10 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from sortograph.errors import command
 from sortograph.records import SPLITS, DatasetIndex, Estimate, EvaluationResult, Rung, RunRecord
 
 # In the order of the table: name → title, meaning.
@@ -182,8 +184,12 @@ def status(run: RunRecord) -> str:
         return f"Finished{epochs}, {duration(run.seconds)}.{weights}"
     if run.status == "interrupted":
         where = f"after epoch {done}" if count else "before the first epoch was over"
-        again = f"sortograph train PHOTOS --resume {run.folder.name}"
-        return f"Interrupted {where}. It goes on from its last checkpoint with: {again}.{weights}"
+        how = run.going_on(Path(run.folder.name))
+        start = (
+            "goes on from its last checkpoint" if how[0] == "--resume" else "begins anew, with what is kept,"
+        )
+        again = command("sortograph", "train", "PHOTOS", *how)
+        return f"Interrupted {where}. It {start} with: {again}.{weights}"
     if run.status == "failed":
         return f"Failed after epoch {done}: log.txt in the run folder tells why.{weights}"
     return f"Still running: {done} epochs are done so far.{weights}"

@@ -16,7 +16,7 @@ from sortograph.sweeps.standings import score
 
 Key = tuple[str, int]
 MakeTask = Callable[[Configuration, int], RunTask]
-Kept = Callable[[Path], RunRecord | None]
+Kept = Callable[[RunTask, Configuration], RunRecord | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,8 @@ class Means:
     """What a course needs from outside.
 
     task  (configuration, seed) → what to do; recipe and photos of it are written by then
-    kept  folder → the record of a run that has finished there, None where there is none
+    kept  (task, configuration) → the record of the run that has finished in its folder; None where there is
+          none, or one of another recipe or of other photos
     clear removes what a run that was cut off has left in a folder
     deadline  a reading of time.monotonic, in seconds
     """
@@ -90,7 +91,7 @@ class Course:
     def _adopt(self, one: Configuration, seed: int) -> None:
         """Takes over a run that an earlier call has finished."""
         task = self._means.task(one, seed)
-        record = None if (one.name, seed) in self.outcomes else self._means.kept(task.folder)
+        record = None if (one.name, seed) in self.outcomes else self._means.kept(task, one)
         if record is not None:
             self.outcomes[one.name, seed] = RunOutcome(task, "finished", record.seconds, record)
 
@@ -152,7 +153,12 @@ class Course:
 
     def left(self) -> list[str]:
         """A line for each run that is left."""
-        open_ = [one.name for one in self.search.known if self.search.settled(one.name) is None]
+        ended = ("pruned", "failed")
+        open_ = [
+            one.name
+            for one in self.search.known
+            if (self.search.settled(one.name) or ("",))[0] not in ended  # a finished run may have gone
+        ]
         named = [
             f"{name}, seed {seed}"
             for name in open_

@@ -8,7 +8,7 @@ from pathlib import Path
 from sortograph.files import write_atomic
 from sortograph.records import Estimate
 from sortograph.records.sweeps import Claimed, Contrast, Standing, Swept
-from sortograph.sweeps.conclusions import points
+from sortograph.sweeps.conclusions import CAUTION, points
 from sortograph.sweeps.pairing import METHOD, RESAMPLES
 from sortograph.sweeps.space import Space
 
@@ -25,6 +25,7 @@ def write_page(swept: Swept, space: Space, again: str) -> Path:
         _table(standing_header(swept.standings), map(standing_cells, swept.standings)),
         _NOTES.format(metric=swept.metric.replace("_", " ")),
         swept.conclusion,
+        CAUTION if swept.chosen is not None else "",
         *_compared(swept),
         *_claims(swept.claims),
         *_left(swept.left),
@@ -107,8 +108,8 @@ def _compared(swept: Swept) -> list[str]:
     n, split = swept.comparisons[0].difference.n, swept.comparisons[0].split
     header = ("configuration", "against", "measure", "points", "95 % interval", "p, corrected", "verdict")
     lead = (
-        f"## Compared\n\nOn the same {n} {split} photos, photo by photo: {METHOD}, {RESAMPLES:,} resamples; "
-        f"p-values by Holm's correction for {len(swept.comparisons)}."
+        f"## Compared\n\nOn the same {n} {split} photos, photo by photo: {METHOD}; {RESAMPLES:,} resamples; "
+        f"p-values, never below McNemar's exact ones, by Holm's correction for {len(swept.comparisons)}."
     )
     return [lead, _table(header, map(compared_cells, swept.comparisons))]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -17,15 +18,26 @@ _NONE = Variant.model_construct(name="", about="", recipe="", set={})
 
 
 def grid(space: Space) -> list[Configuration]:
-    """Every combination, variants first, at most `trials`: the first of them."""
+    """Every combination, variants first, at most `trials`: the first of them.
+
+    Names are those of the whole grid: more trials never change what a configuration is called.
+    """
     names, axes = list(space.space), [axis.values() for axis in space.space.values()]
-    points = [dict(zip(names, values, strict=True)) for values in itertools.product(*axes)]
-    made = list(itertools.product(space.variant or (_NONE,), points))[: space.trials]
-    width = len(str(len(made)))
+    every = (
+        (variant, dict(zip(names, values, strict=True)))
+        for variant in space.variant or (_NONE,)
+        for values in itertools.product(*axes)
+    )
+    made, width = itertools.islice(every, space.trials), len(str(grid_size(space)))
     return [
         configuration(space, variant.name, point, _title(variant.name, point, number, width))
         for number, (variant, point) in enumerate(made, start=1)
     ]
+
+
+def grid_size(space: Space) -> int:
+    """Combinations of the whole grid, whatever `trials` says."""
+    return max(1, len(space.variant)) * math.prod(len(axis.values()) for axis in space.space.values())
 
 
 def _title(variant: str, point: Mapping[str, Any], number: int, width: int) -> str:

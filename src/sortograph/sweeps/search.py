@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sortograph.errors import MissingExtra, RunError
 from sortograph.records.sweeps import Configuration
 from sortograph.sweeps.axes import Axis
-from sortograph.sweeps.plan import configuration, grid
+from sortograph.sweeps.plan import configuration, grid, grid_size
 from sortograph.sweeps.space import Space
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial, Trial
 
 FILE = "study.db"
-_VARIANT, _NAME, _REASON = "variant", "name", "reason"
+_VARIANT, _NUMBER, _NAME, _REASON = "variant", "number", "name", "reason"
 _STARTUP = 5  # trials that are never cut short: a median of fewer says little
 
 
@@ -150,15 +150,18 @@ class Search:
         return configuration(self._space, str(parameters.get(_VARIANT, "")), point, name)
 
     def _add(self, one: Configuration, state: Any, value: float | None, reason: str) -> None:
+        """One of a grid, by its place in the whole of it: Optuna refuses categories that become more."""
+        from optuna.distributions import IntDistribution
         from optuna.trial import create_trial
 
+        place = [known.name for known in self._grid].index(one.name) + 1
         about = {_NAME: one.name, **({_REASON: reason} if reason else {})}
         self._study.add_trial(
             create_trial(
                 state=state,
                 value=value,
-                params={_VARIANT: one.name},
-                distributions={_VARIANT: _categories([known.name for known in self._grid])},
+                params={_NUMBER: place},
+                distributions={_NUMBER: IntDistribution(1, grid_size(self._space))},
                 user_attrs={**about, "settings": json.dumps(one.told, sort_keys=True)},
             )
         )

@@ -33,7 +33,7 @@ def score(record: RunRecord, metric: str) -> float:
         raise RunError(
             "no validation photos: nothing may choose between configurations",
             where=str(record.folder),
-            fix="--set split.validation=0.15",
+            fix="sortograph sweep PHOTOS --space FILE --set split.validation=0.15",
         )
     return record.evaluation["validation"].metrics[name].value
 
