@@ -196,7 +196,7 @@ def test_the_json_has_what_programs_rely_on(run, photos):
     told = json.loads(json.dumps(sortograph.evaluate(run.bundle, photos).to_json()))
     assert set(told) == {
         "run", "bundle", "report", "recipe", "seed", "seconds", "evaluation", "leaks", "notes", "rejected",
-        "ignored",
+        "ignored", "trust",
     }  # fmt: skip
     accuracy = told["evaluation"]["new"]["metrics"]["accuracy"]
     assert set(accuracy) == {"value", "low", "high", "level", "n", "method"}

@@ -20,6 +20,7 @@ from sortograph.api.log import Log
 from sortograph.api.networks import NetworkMaker
 from sortograph.api.reading import read_photos, with_classes
 from sortograph.api.telling import tell_findings, tell_notes, tell_rejected
+from sortograph.api.tracking import Tracking
 from sortograph.api.writing import check_place
 from sortograph.caches import cache_folder
 from sortograph.dataset import write_index
@@ -45,6 +46,7 @@ def train(
     budget: float | None = None,
     pretrained: bool = True,
     resume: str | os.PathLike[str] | None = None,
+    log: str | None = None,
     progress: Progress = silent,
 ) -> RunRecord:
     """Train a classifier on a folder or CSV file of labelled photos, judge it, and write it all to a folder.
@@ -57,12 +59,14 @@ def train(
         others end their training early
     pretrained: False trains from scratch: "auto" takes no backbone, and a backbone begins with random weights
     resume: the folder of an interrupted run, which goes on where it was, with the recipe that it has
+    log: "tensorboard" or "mlflow" for figures in their files, on this machine; None for none
 
     Ctrl-C stops at the next step: the best weights so far are judged and written, and the record's status
     is "interrupted". Pressed again, or once training is over, it raises Interrupted.
     Raises RecipeError, DataError, RunError, StorageError, GateError, MissingExtra, WeightsError.
     """
-    began, log = time.monotonic(), Log(progress)
+    began, tracking = time.monotonic(), Tracking(log, progress)
+    told = Log(tracking)
     _need_torch()
     check_place(Path(photos), cache_folder(), by="SORTOGRAPH_CACHE")
     if resume is not None:
@@ -70,7 +74,7 @@ def train(
         _check_resumed(Path(resume), bool(changed))
         check_place(Path(photos), Path(resume))
         with runs.lock(Path(resume)):
-            return _go_on(Path(photos), Path(resume), log, began)
+            return _go_on(Path(photos), Path(resume), told, began, tracking)
     settings = _settings(recipe, overrides, seed, classes)
     if not pretrained:
         settings = settings.from_scratch()
@@ -78,12 +82,12 @@ def train(
     if out is not None:
         runs.check_unused(Path(out))
     deadline = _deadline(settings, budget, began)
-    maker = maker_of(settings, log)
-    index = _read(Path(photos), settings, maker, log)
+    maker = maker_of(settings, told)
+    index = _read(Path(photos), settings, maker, told)
     folder = runs.new_run(settings.name, None if out is None else Path(out))
-    job = Job(settings, index, maker.pixels, folder, began, log, Path(photos), deadline=deadline)
+    job = Job(settings, index, maker.pixels, folder, began, told, Path(photos), deadline=deadline)
     with runs.lock(folder):
-        return _logged(job, maker, log, None)
+        return _logged(job, maker, (told, tracking), None)
 
 
 def _settings(
@@ -114,7 +118,7 @@ def maker_of(settings: Recipe, progress: Progress) -> Maker:
     return NetworkMaker(settings, progress)
 
 
-def _go_on(photos: Path, folder: Path, log: Log, began: float) -> RunRecord:
+def _go_on(photos: Path, folder: Path, log: Log, began: float, tracking: Tracking) -> RunRecord:
     """From the newest checkpoint to the end. Raises RunError when there is none, or the photos changed."""
     from sortograph.training.checkpoint import read_checkpoint
 
@@ -134,16 +138,22 @@ def _go_on(photos: Path, folder: Path, log: Log, began: float) -> RunRecord:
             fix="sortograph train PHOTOS, which begins a new run",
         )
     job = Job(settings, index, maker.pixels, folder, began, log, photos)
-    return _logged(job, maker, log, checkpoint)
+    return _logged(job, maker, (log, tracking), checkpoint)
 
 
-def _logged(job: Job, maker: Maker, log: Log, checkpoint: Checkpoint | None) -> RunRecord:
+def _logged(job: Job, maker: Maker, logs: tuple[Log, Tracking], checkpoint: Checkpoint | None) -> RunRecord:
+    log, tracking = logs
     log.begin(job.folder / "log.txt")
+    tracking.begin(job.folder, job.recipe.to_dict())
+    record = None
     try:
-        return _run(job, maker, checkpoint)
+        record = _run(job, maker, checkpoint)
+        return record
     except Exception as error:
         log.failed(error)
         raise
+    finally:
+        tracking.end(record)
 
 
 def _need_torch() -> None:

@@ -32,6 +32,7 @@ def train(
     budget: options.Budget = None,
     no_pretrained: options.NoPretrained = False,
     resume: Resume = None,
+    log: options.Log = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
@@ -56,6 +57,7 @@ def train(
             budget=times.seconds(budget),
             pretrained=not no_pretrained,
             resume=resume,
+            log=log,
             progress=progress,
             **given,
         )
