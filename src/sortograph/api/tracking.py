@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
@@ -92,7 +93,11 @@ class _MLflow:
     def __init__(self, folder: Path) -> None:
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         os.environ.setdefault("DO_NOT_TRACK", "true")
+        os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
         from mlflow.tracking import MlflowClient
+
+        for chatty in ("mlflow", "alembic"):  # which their import has set up
+            logging.getLogger(chatty).setLevel(logging.WARNING)
 
         store = folder.resolve().parent / "mlflow.db"
         self._client: Any = MlflowClient(f"sqlite:///{store.as_posix()}")
