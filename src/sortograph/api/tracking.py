@@ -74,7 +74,7 @@ class _TensorBoard:
     def __init__(self, folder: Path) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        self._writer: Any = SummaryWriter(str(folder / "tensorboard"))  # type: ignore[no-untyped-call]
+        self._writer: Any = SummaryWriter(str(folder / "tensorboard"))
 
     def settings(self, flat: Mapping[str, str]) -> None:
         self._writer.add_text("recipe", "\n".join(f"    {name} = {value}" for name, value in flat.items()))
