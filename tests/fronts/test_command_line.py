@@ -324,6 +324,7 @@ def test_ctrl_c_where_nothing_is_to_be_kept(shell, model):
     started = subprocess.Popen(
         shell.words(["predict", "--verbose", "model.onnx", "-"]), cwd=shell.folder, env=shell.environment(),
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # background jobs ignore it
     )  # fmt: skip
     assert started.stderr.readline().startswith(b"model ")  # now it waits for names
     time.sleep(0.2)

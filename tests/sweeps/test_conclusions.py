@@ -39,7 +39,7 @@ def test_many_claims_are_corrected(make, answers):
     known = {"a": {"test": answers(0.60, n=400)}, "b": {"test": answers(0.64, n=400, draw=1)}}
     alone = make(claims=[CLAIM])
     (one,) = claimed(alone, grid(alone), known, PAIRED)
-    many = make(claims=[CLAIM, *[{**CLAIM, "better": "a"}] * 200])
+    many = make(claims=[CLAIM, *[{**CLAIM, "better": "a"}] * 50])
     first = claimed(many, grid(many), known, PAIRED)[0]
     assert first.compared.p == one.compared.p == one.compared.adjusted
     assert (one.verdict, first.verdict) == ("reproduced", "not shown")
