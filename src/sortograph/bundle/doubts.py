@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from sortograph.errors import UsageError
@@ -14,7 +13,6 @@ _NAMED = 3
 UNLIKE = "unlike anything in training"
 
 
-@dataclass(frozen=True, slots=True)
 class Doubts:
     """
     withhold   answers up to this probability are withheld; None withholds nothing
@@ -23,10 +21,17 @@ class Doubts:
     likeness   below this likeness a photo is unlike anything in training; None where that is not known
     """
 
-    withhold: float | None = None
-    promise: str = ""
-    in_set: float | None = None
-    likeness: float | None = None
+    # No dataclass: making one takes as long as all of an answer that is asked for here.
+    __slots__ = ("in_set", "likeness", "promise", "withhold")
+
+    def __init__(
+        self,
+        withhold: float | None = None,
+        promise: str = "",
+        in_set: float | None = None,
+        likeness: float | None = None,
+    ) -> None:
+        self.withhold, self.promise, self.in_set, self.likeness = withhold, promise, in_set, likeness
 
     def of(
         self, ranked: Sequence[tuple[str, float]], members: int, likeness: float | None
