@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -12,69 +11,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
 
 import sortograph
 from sortograph import runs
-from sortograph.dataset import write_index
-from sortograph.errors import BundleError, DataError, RunError, StorageError, UsageError
-from sortograph.evaluation import judge_all, mcnemar_exact, paired_difference
-from sortograph.records import SPLITS, DatasetIndex, EpochRow, PredictionTable, RunRecord, Step
-
-CLASSES = ("cat", "dog", "새")
-N = 240  # 120 train, 60 validation, 60 test
-
-
-def index_of(n: int = N, classes: tuple[str, ...] = CLASSES, **columns: Any) -> DatasetIndex:
-    labels = np.arange(n, dtype=np.int64) % len(classes)
-    base: dict[str, Any] = {
-        "root": Path("photos"),
-        "classes": classes,
-        "paths": tuple(f"{classes[k]}/{row:03}.jpg" for row, k in enumerate(labels)),
-        "labels": labels,
-        "groups": ("",) * n,
-        "splits": tuple(("train", "train", "validation", "test")[row // 3 % 4] for row in range(n)),
-        "sha256": tuple(f"{row:064x}" for row in range(n)),
-        "sizes": np.full((n, 2), 32, dtype=np.int32),
-        "twins": ("",) * n,
-    }
-    return DatasetIndex(**base | columns)
-
-
-def write_run(
-    folder: Path,
-    index: DatasetIndex,
-    wrong: Mapping[str, Sequence[int]],
-    *,
-    size: int = 1000,
-    status: str = "finished",
-    leave_out: Sequence[str] = (),
-    recipe: Mapping[str, Any] | None = None,
-) -> Path:
-    """A run that named all photos right but the `wrong`: split → which of its photos, as they stand."""
-    folder.mkdir(parents=True)
-    tables = []
-    for split in (split for split in SPLITS if split not in leave_out):
-        rows = index.rows(split)
-        said = index.labels[rows].copy()
-        bad = list(wrong.get(split, ()))
-        said[bad] = (said[bad] + 1) % len(index.classes)
-        logits = 4 * np.eye(len(index.classes), dtype=np.float32)[said]
-        tables.append(PredictionTable(rows, logits, index.labels[rows], index.classes, split))
-    evaluation = judge_all(index, tables)
-    history = (EpochRow(1, 0.9, 0.6, 0.8, 0.7, 0.1, 1.0, 9.0), EpochRow(2, 0.5, 0.8, 0.6, 0.8, 0.1, 1.0, 9.0))
-    record = RunRecord(
-        folder.name, folder, {"name": "tiny", "train": {"epochs": 2}, **(recipe or {})}, index.fingerprint, 7,
-        {}, history, evaluation, status, 2, 3.0,
-    )  # fmt: skip
-    write_index(index, folder / "index.csv")
-    runs.write_data(folder, index)
-    runs.write_history(folder, history)
-    runs.write_evaluation(folder, evaluation)
-    runs.write_predictions(folder, index, tables)
-    runs.write_run(record)
-    (folder / "model.onnx").write_bytes(bytes(size))
-    return folder
+from sortograph.errors import DataError, RunError, StorageError, UsageError
+from sortograph.evaluation import mcnemar_exact, paired_difference
+from sortograph.records import SPLITS, DatasetIndex
+from written_runs import CLASSES, N, index_of, write_run
 
 
 @pytest.fixture
@@ -395,99 +338,6 @@ def test_the_json_names_runs_as_they_were_given(made):
     assert told["tied"] == [a.as_posix(), b.as_posix()]
 
 
-@pytest.fixture
-def given(tmp_path, make_small) -> tuple[Path, list[Path]]:
-    """Photos whose colour the small bundle answers by, and two runs that were trained on some of them."""
-    photos = tmp_path / "given"
-    noise = np.random.default_rng(2)
-    for name, colour in (("cat", (210, 40, 30)), ("dog", (60, 200, 60)), ("새", (120, 120, 30))):
-        (photos / name).mkdir(parents=True)
-        for k in range(8):
-            pixels = np.clip(noise.normal(colour, 70, (14, 12, 3)), 0, 255).astype(np.uint8)
-            Image.fromarray(pixels).save(photos / name / f"{k}.png")
-    folders = []
-    for name, size, taught in (("a", (6, 5), 0), ("b", (9, 9), 1)):
-        index = index_of()
-        contents = list(index.sha256)
-        for k, row in enumerate(index.rows("train")[:3].tolist()):
-            contents[row] = _sha(photos / "cat" / f"{k + taught}.png")
-        contents[index.rows("validation")[0]] = _sha(photos / "dog" / "7.png")
-        folder = write_run(tmp_path / name, replace(index, sha256=tuple(contents)), {})
-        (folder / "model.onnx").unlink()
-        make_small(size=size).write(folder / "model.onnx")
-        folders.append(folder)
-    return photos, folders
-
-
-def _sha(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()
-
-
-def test_all_models_are_asked_about_the_photos_that_are_given(given, watch):
-    photos, folders = given
-    (photos / "cat" / "broken.png").write_bytes(b"no photo")
-    (photos / "notes.txt").write_text("x")
-    watch(photos)
-    events: list[Any] = []
-    found = sortograph.compare(folders, photos=photos, progress=events.append)
-    fair = [p for p in sorted(photos.rglob("*.png")) if p.name != "broken.png"
-            and (p.parent.name, p.name) not in {("cat", f"{k}.png") for k in range(4)}]  # fmt: skip
-    models = [sortograph.load(folder) for folder in folders]
-    expected = np.array([[m.predict(p).label == p.parent.name for p in fair] for m in models])
-    assert 0 < expected.sum() < expected.size
-    assert found.split == "photos"
-    assert found.pairs[0].difference == paired_difference(expected[1], expected[0])
-    assert [run.accuracy["photos"].n for run in found.runs] == [20, 20]
-    assert set(found.runs[0].accuracy) == {"train", "validation", "photos"}
-    assert "left out, since a run was trained on them or nearly: 4 photos" in found.notes
-    assert "validation photos of a run, which may have helped to choose it: 1 photo" in found.notes
-    assert [file.path for file in found.rejected] == ["cat/broken.png"]
-    assert found.ignored == 1
-    assert [event for event in events if isinstance(event, Step)][-1] == Step("asking the models", 20, 20)
-
-
-def test_near_copies_of_training_photos_are_left_out_too(given):
-    photos, (a, b) = given
-    record, index = runs.read_run(a), runs.read_data(a)
-    twins = list(index.twins)
-    twins[index.rows("validation")[0]] = twins[index.rows("train")[9]] = "cat/one.png"
-    index = replace(index, twins=tuple(twins))
-    write_index(index, a / "index.csv")
-    runs.write_run(replace(record, fingerprint=index.fingerprint))
-    found = sortograph.compare([a, b], photos=photos)
-    assert "left out, since a run was trained on them or nearly: 5 photos" in found.notes
-
-
-def test_with_photos_runs_need_no_test_photos_and_no_common_splits(given, tmp_path, make_small):
-    photos, (a, _) = given
-    other = write_run(tmp_path / "c", index_of(60), {}, leave_out=["test"])
-    (other / "model.onnx").unlink()
-    make_small(size=(9, 9)).write(other / "model.onnx")
-    found = sortograph.compare([a, other], photos=photos)
-    assert found.pairs[0].difference.n == 21
-    with pytest.raises(DataError, match="nothing can be chosen"):
-        sortograph.compare([a, other], photos=photos, choose=True)
-
-
-def test_photos_that_all_were_taught(given):
-    photos, folders = given
-    for path in photos.rglob("*.png"):
-        if (path.parent.name, path.stem) not in {("cat", "1"), ("cat", "2")}:
-            path.unlink()
-    with pytest.raises(DataError, match="each of the 2 photos is one that a run was trained on"):
-        sortograph.compare(folders, photos=photos)
-
-
-def test_photos_of_unknown_classes_and_models_that_are_broken(given):
-    photos, folders = given
-    (folders[1] / "model.onnx").write_bytes(b"no model")
-    with pytest.raises(BundleError):
-        sortograph.compare(folders, photos=photos)
-    (photos / "dog").rename(photos / "dgo")
-    with pytest.raises(DataError, match="'dgo' \\(did you mean 'dog'"):
-        sortograph.compare(folders, photos=photos)
-
-
 def test_a_page_is_written_where_it_was_asked_for_alone(made, tmp_path, watch):
     a, b = made("a", [0, 1]), made("b", range(1, 14))
     watch(a)
@@ -504,16 +354,13 @@ def test_a_page_is_written_where_it_was_asked_for_alone(made, tmp_path, watch):
     sortograph.compare([a, b], out=place)  # over a page of ours
 
 
-def test_a_page_takes_the_place_of_nothing_else(made, given, tmp_path):
+def test_a_page_takes_the_place_of_nothing_else(made, tmp_path):
     a, b = made("one"), made("two")
     (tmp_path / "thesis.html").write_text("years of work")
     with pytest.raises(StorageError, match="not a page of ours"):
         sortograph.compare([a, b], out=tmp_path / "thesis.html")
     with pytest.raises(UsageError, match="a page named"):
         sortograph.compare([a, b], out=tmp_path / "compare.png")
-    photos, folders = given
-    with pytest.raises(UsageError, match="among the photos"):
-        sortograph.compare(folders, photos=photos, out=photos / "compare.html")
 
 
 def test_real_runs_can_be_compared(run, tmp_path):

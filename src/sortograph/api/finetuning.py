@@ -176,24 +176,19 @@ def _untaught(fitted: Fitted) -> _Verdict:
 
 def _verdict(job: Job, made: Made, network: FinetuneNetwork, select: Rows) -> _Verdict:
     """Both models on the same photos, the network in float32."""
+    from sortograph.training.heads.scores import log_loss
+
     labels = job.index.labels[select]
     tuned = _logits(job, _answers(network), select)
     frozen = made.known(select) if made.known is not None else _logits(job, made.reference, select)
     right, before = (int((logits.argmax(axis=1) == labels).sum()) for logits in (tuned, frozen))
-    loss, loss_before = _log_loss(tuned, labels), _log_loss(frozen, labels)
+    loss, loss_before = log_loss(tuned, labels), log_loss(frozen, labels)
     better = (right, -loss) > (before, -loss_before)
     tie = f", log loss {loss:.3f} and {loss_before:.3f}" if right == before else ""
     kept = "kept" if better else "not kept"
     return _Verdict(
         better, f"{right} of {len(select)} select photos right, frozen head {before}{tie}: {kept}"
     )
-
-
-def _log_loss(logits: Logits, labels: Rows) -> float:
-    wide = logits.astype(np.float64)
-    wide -= wide.max(axis=1, keepdims=True)
-    own = wide[np.arange(len(labels)), labels]
-    return float((np.log(np.exp(wide).sum(axis=1)) - own).mean())
 
 
 def _logits(job: Job, answer: Callable[[NDArray[np.uint8]], Logits], rows: Rows) -> Logits:

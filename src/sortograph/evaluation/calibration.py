@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sortograph.evaluation.intervals import share
+from sortograph.evaluation.search import golden_section
 from sortograph.records import Estimate, PredictionTable, ReliabilityBin
 
 BINS = 15
 _RANGE = (math.log(0.05), math.log(20.0))  # of the logarithm of a temperature
 _STEPS = 60
 _DRAWS = 1000
-_GOLDEN = (math.sqrt(5) - 1) / 2
 
 
 def fitted_temperature(table: PredictionTable) -> float:
@@ -40,24 +39,7 @@ def fitted_temperature(table: PredictionTable) -> float:
         t = math.exp(log_t)
         return float((np.log(np.exp(logits / t).sum(axis=1)) - own / t).sum()) + log_t**2 / 2
 
-    return math.exp(_least(loss))
-
-
-def _least(loss: Callable[[float], float]) -> float:
-    """Where a function with one valley is least: golden section."""
-    low, high = _RANGE
-    a, b = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
-    at_a, at_b = loss(a), loss(b)
-    for _ in range(_STEPS):
-        if at_a <= at_b:
-            high, b, at_b = b, a, at_a
-            a = high - _GOLDEN * (high - low)
-            at_a = loss(a)
-        else:
-            low, a, at_a = a, b, at_b
-            b = low + _GOLDEN * (high - low)
-            at_b = loss(b)
-    return (low + high) / 2
+    return math.exp(golden_section(loss, *_RANGE, _STEPS))
 
 
 def reliability(

@@ -28,7 +28,7 @@ def prototypes(embeddings: Floats) -> NDArray[np.float32]:
     """
     rng = np.random.default_rng(0)
     some = embeddings[np.sort(rng.permutation(len(embeddings))[:_PHOTOS])]
-    units = _unit(some)
+    units = unit_vectors(some)
     centres = units[np.sort(rng.permutation(len(units))[: min(_MOST, max(1, len(units) // 4))])]
     for _ in range(_ROUNDS):
         nearest = (units @ centres.T).argmax(axis=1)
@@ -36,20 +36,21 @@ def prototypes(embeddings: Floats) -> NDArray[np.float32]:
         np.add.at(sums, nearest, units)
         lost = ~np.isin(np.arange(len(centres)), nearest)
         sums[lost] = centres[lost]
-        centres = _unit(sums)
+        centres = unit_vectors(sums)
     members = np.bincount((units @ centres.T).argmax(axis=1), minlength=len(centres))
     shared = members >= _FEWEST
-    return centres[shared] if shared.any() else _unit(units.sum(axis=0, keepdims=True))
+    return centres[shared] if shared.any() else unit_vectors(units.sum(axis=0, keepdims=True))
 
 
 def likeness_to(centres: NDArray[np.float32], embeddings: Floats) -> NDArray[np.float64]:
     """Cosine between embeddings and the nearest prototypes, float64 (N,), −1–1, as a bundle computes it."""
     halves = centres.astype(np.float16).astype(np.float32)
-    cosines: NDArray[np.float64] = (_unit(embeddings) @ halves.T).max(axis=1).astype(np.float64)
+    cosines: NDArray[np.float64] = (unit_vectors(embeddings) @ halves.T).max(axis=1).astype(np.float64)
     return cosines
 
 
-def _unit(vectors: Floats) -> NDArray[np.float32]:
+def unit_vectors(vectors: Floats) -> NDArray[np.float32]:
+    """Vectors (N, D) of length 1, float32; those of no length stay zero."""
     wide = vectors.astype(np.float32)
     lengths = np.linalg.norm(wide, axis=1, keepdims=True)
     units: NDArray[np.float32] = wide / np.maximum(lengths, np.float32(1e-12))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from sortograph.evaluation.likeness import unit_vectors
+
 _ROWS = 256  # queries at once
 Vectors = NDArray[np.float32]
 
@@ -21,18 +23,12 @@ def nearest(queries: Vectors, known: Vectors, count: int) -> tuple[NDArray[np.in
     >>> nearest(np.float32([[2, 0]]), np.float32([[0, 1], [1, 1], [1, 0]]), 2)[0].tolist()
     [[2, 1]]
     """
-    count, units = min(count, len(known)), _unit(known)
+    count, units = min(count, len(known)), unit_vectors(known)
     rows = np.zeros((len(queries), count), dtype=np.int64)
     cosines = np.zeros((len(queries), count), dtype=np.float32)
     for start in range(0, len(queries), _ROWS):
         part = slice(start, start + _ROWS)
-        likeness = np.clip(_unit(queries[part]) @ units.T, -1, 1)
+        likeness = np.clip(unit_vectors(queries[part]) @ units.T, -1, 1)
         rows[part] = np.argsort(-likeness, axis=1, kind="stable")[:, :count]
         cosines[part] = np.take_along_axis(likeness, rows[part], axis=1)
     return rows, cosines
-
-
-def _unit(vectors: Vectors) -> Vectors:
-    wide = vectors.astype(np.float32)
-    units: Vectors = wide / np.maximum(np.linalg.norm(wide, axis=1, keepdims=True), np.float32(1e-12))
-    return units

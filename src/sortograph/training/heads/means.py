@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from sortograph.evaluation.search import golden_section
 from sortograph.models.head import linear_plan
 from sortograph.models.plan import OUTPUT
 from sortograph.training.heads.balance import log_shares
@@ -71,24 +72,12 @@ def _closeness(x: Floats, means: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _best_sharpness(closeness: NDArray[np.float64], shares: NDArray[np.float64], labels: Rows) -> float:
     """1 / (2s²) with the least log loss, which is convex in it: by golden sections of its logarithm."""
-    golden = (math.sqrt(5) - 1) / 2
-    low, high = math.log(_FLATTEST), math.log(_SHARPEST)
 
     def loss(at: float) -> float:
         return log_loss((math.exp(at) * closeness + shares).astype(np.float32), labels)
 
-    left, right = high - golden * (high - low), low + golden * (high - low)
-    at_left, at_right = loss(left), loss(right)
-    for _ in range(_HALVINGS):
-        if at_left <= at_right:
-            high, right, at_right = right, left, at_left
-            left = high - golden * (high - low)
-            at_left = loss(left)
-        else:
-            low, left, at_left = left, right, at_right
-            right = low + golden * (high - low)
-            at_right = loss(right)
-    return math.exp((low + high) / 2)
+    low, high = math.log(_FLATTEST), math.log(_SHARPEST)
+    return math.exp(golden_section(loss, low, high, _HALVINGS))
 
 
 def _taught(task: HeadTask, plain: Basis, sharpness: float) -> Taught:
