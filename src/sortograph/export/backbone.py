@@ -1,4 +1,4 @@
-"""The graph of a backbone: from photos to embeddings, exported by torch once, and proved against it."""
+"""The graph of a backbone: from photos to embeddings, written once, and proved against the network."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from sortograph.bundle.engine import open_session
 from sortograph.bundle.golden import golden_photos
 from sortograph.errors import GateError, MissingExtra
 from sortograph.export.graph import OPSET
+from sortograph.export.traced import OUTPUT, traced_graph
 from sortograph.models.backbone import EmbeddingNetwork
 from sortograph.records import Backbone
 
 TOLERANCE = 1e-3
-OUTPUT = "embedding"
 _IR_VERSION = 9  # that of the ONNX release that brought the opset; torch writes a later one than it needs
 _BATCHES = (1, 3)
 _SEED = 4
@@ -47,10 +47,20 @@ def backbone_graph(network: EmbeddingNetwork, backbone: Backbone) -> bytes:
     network: in evaluation mode, on the CPU, in float32
 
     Standard operators of opset 20 alone, without functions, subgraphs or external data; normalisation is in
-    front as nodes of its own. Raises GateError where the graph answers otherwise than the network, or has
-    operators that a bundle may not have; MissingExtra without onnxscript.
+    front as nodes of its own. Written here where the network consists of what `traced_graph` knows, which is
+    some eighty times faster than torch's exporter; else by that.
+
+    Raises GateError where the graph answers otherwise than the network, or has operators that a bundle may
+    not have; MissingExtra without onnx or onnxscript.
     """
-    graph = _cleaned(_exported(network, backbone.preprocess.size))
+    graph = traced_graph(network, backbone.preprocess.size)
+    if graph is not None:
+        with contextlib.suppress(GateError):  # what was written here is only a quicker way
+            return _proved(graph, network, backbone)
+    return _proved(_cleaned(_exported(network, backbone.preprocess.size)), network, backbone)
+
+
+def _proved(graph: bytes, network: EmbeddingNetwork, backbone: Backbone) -> bytes:
     width = _checked(graph, backbone.name)
     if width != backbone.features:
         raise GateError(f"embeddings of length {width}, not {backbone.features}", where=backbone.name)
