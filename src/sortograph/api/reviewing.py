@@ -265,7 +265,6 @@ def draw_report(job: Job, record: RunRecord, judged: Judged) -> Path:
     from sortograph.api.sheets import HEATMAP_SECONDS, Shown, photo_sheets
     from sortograph.reporting import augmented_sheet, sample_sheet
 
-    plots = _plots(record, job.index)
     shown = Shown(
         index=job.index,
         found=judged.answered,
@@ -276,7 +275,14 @@ def draw_report(job: Job, record: RunRecord, judged: Judged) -> Path:
         seconds=min(HEATMAP_SECONDS, job.left - _FINISH),
         progress=job.progress,
     )
-    pictures = {"samples": sample_sheet(job.index, shown.pixels, record.seed), **plots, **photo_sheets(shown)}
+
+    def sheets_of() -> dict[str, bytes]:
+        return {"samples": sample_sheet(job.index, shown.pixels, record.seed), **photo_sheets(shown)}
+
+    with ThreadPoolExecutor(1) as beside:  # Pillow and ONNX Runtime leave the interpreter to the plots
+        sheets = beside.submit(sheets_of)
+        plots = _plots(record, job.index)
+    pictures = {**sheets.result(), **plots}
     if any(value for value in job.recipe.augment.model_dump().values()):
         pictures["augmented"] = augmented_sheet(_views(job))
     return _written(record, job.index, pictures)

@@ -22,7 +22,7 @@ from sortograph.reporting.explained import (
 )
 from sortograph.reporting.galleries import hit_sheet, mistake_sheet, prediction_sheet
 
-HEATMAP_SECONDS = 3.0
+HEATMAP_SECONDS = 1.5
 _HEATMAPS, _LOOKALIKES, _NEAREST = 8, 5, 4
 _CALLS = (MOST_CALLS, 73, 36, LEAST_CALLS)
 Places = NDArray[np.int64]

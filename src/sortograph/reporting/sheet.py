@@ -22,6 +22,7 @@ _LIGHT = "#eceff4"
 _PHOTO_GROUND = "#20252d"
 _GAP = 10
 _FRAME = 3
+_PACKED = 3  # of 9: for photos the usual 6 is 1 % smaller, and takes more than twice as long
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,5 +138,5 @@ def _fitted(pixels: NDArray[np.uint8], side: int) -> Image.Image:
 def _png(image: Image.Image) -> bytes:
     buffer, ours = io.BytesIO(), PngInfo()
     ours.add_text("Software", "sortograph")
-    image.save(buffer, "PNG", pnginfo=ours)
+    image.save(buffer, "PNG", pnginfo=ours, compress_level=_PACKED)
     return buffer.getvalue()
