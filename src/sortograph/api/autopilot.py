@@ -32,7 +32,7 @@ from sortograph.training.heads.balance import is_uneven
 
 _ALIASES = ("fast", "balanced", "best")
 # Seconds that a backbone costs when it is used for the first time: with loading torch and timm, and without.
-_EXPORT, _EXPORT_AGAIN = 25.0, 10.0
+_EXPORT, _EXPORT_AGAIN = 15.0, 5.0
 _FINISH = (8.5, 0.12)  # seconds, and share of the budget, for judging, checking and the report
 _BIGGER = 2.0  # how much longer the next backbone may take for a photo
 _TRIES = 16  # photos whose embedding tells how fast a backbone is

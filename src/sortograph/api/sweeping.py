@@ -86,7 +86,7 @@ def sweep(
         _go(job, course)
         # Where the photos lie is nobody else's business, and the page may be passed on.
         again = f"sortograph sweep PHOTOS --space {folder.name}/space.toml"
-        return conclude(course, folder, again, time.monotonic() - began)
+        return conclude(course, index, folder, again, time.monotonic() - began)
 
 
 def _need_optuna() -> None:

@@ -20,14 +20,21 @@ _AGAIN = "remove the run folder, then type the command again: it is trained anew
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """One configuration on one split. paths: (N,), ascending; right: float64 (S, N) of 0 and 1."""
+    """One configuration on one split.
+
+    paths  (N,), ascending; right  float64 (S, N) of 0 and 1
+    units  (N,): photos with the same number belong together; empty where each stands for itself
+    """
 
     paths: tuple[str, ...]
     right: Right
+    units: tuple[int, ...] = ()
 
 
-def read_answers(folders: Sequence[Path]) -> dict[str, Answers]:
+def read_answers(folders: Sequence[Path], units: Mapping[str, int] | None = None) -> dict[str, Answers]:
     """Split → answers of the runs of one configuration, a run for each seed.
+
+    units: path → which photos belong together, the same number for those; None where each stands for itself
 
     Raises RunError where predictions.csv is missing or damaged, or the runs were judged on other photos.
     """
@@ -40,8 +47,13 @@ def read_answers(folders: Sequence[Path]) -> dict[str, Answers]:
                 f"runs of one configuration have other {split} photos", where=str(folders[0]), fix=_AGAIN
             )
         right = np.array([[run[split][path] for path in paths] for run in runs], dtype=np.float64)
-        made[split] = Answers(paths, right)
+        made[split] = Answers(paths, right, _numbers(paths, units))
     return made
+
+
+def _numbers(paths: Sequence[str], units: Mapping[str, int] | None) -> tuple[int, ...]:
+    """A photo that nobody knows stands for itself."""
+    return tuple(units.get(path, -1 - k) for k, path in enumerate(paths)) if units else ()
 
 
 def held_out(answers: Mapping[str, Answers]) -> str:

@@ -109,7 +109,8 @@ def _compared(swept: Swept) -> list[str]:
     header = ("configuration", "against", "measure", "points", "95 % interval", "p, corrected", "verdict")
     lead = (
         f"## Compared\n\nOn the same {n} {split} photos, photo by photo: {METHOD}; {RESAMPLES:,} resamples; "
-        f"p-values, never below McNemar's exact ones, by Holm's correction for {len(swept.comparisons)}."
+        "p-values, never below those of a sign permutation test over photos, by Holm's correction for "
+        f"{len(swept.comparisons)}."
     )
     return [lead, _table(header, map(compared_cells, swept.comparisons))]
 

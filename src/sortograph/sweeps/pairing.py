@@ -1,14 +1,17 @@
 """Is one configuration better than another? On the same photos, over seeds, with how sure it is.
 
-A bootstrap (Efron 1979, Annals of Statistics 7) draws photos with replacement, the same ones for both sides,
-seeds averaged in each photo; and it draws seeds of each configuration for itself, since a seed means nothing
-across configurations. From S seeds, S draws have S − 1 parts in S of their variance, and few seeds tell
-little of how much seeds differ: deviations of seeds from their mean are widened by √(S / (S − 1)) (the
-rescaling of Rao and Wu 1988, JASA 83, 231–241) and by Student's quantile over the normal one. Without the
-latter, intervals of three seeds that differ much leave out the truth twice as often as they say.
+A bootstrap (Efron 1979, Annals of Statistics 7) draws photos with replacement, groups and near duplicates as
+a whole, the same ones for both sides, seeds averaged in each photo; and it draws seeds of each configuration
+for itself, since a seed means nothing across configurations. From S seeds, S draws have S − 1 parts in S of
+their variance, and few seeds tell little of how much seeds differ: deviations of seeds from their mean are
+widened by √(S / (S − 1)) (the rescaling of Rao and Wu 1988, JASA 83, 231–241) and by Student's quantile over
+the normal one. Without the latter, intervals of three seeds that differ much leave out the truth twice as
+often as they say.
 
 Where few photos differ, a bootstrap knows only those few and is too sure. So an interval is never narrower
-than Newcombe's for pairs, and p never below McNemar's exact one, both of the answers that most seeds give.
+than Newcombe's for pairs, of the answers that most seeds give; and p is never below that of the permutation
+test which gives the difference of each photo, or group, either sign (Fisher, The Design of Experiments,
+1935, section 21; for two runs that is McNemar's exact test).
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,23 +29,17 @@ from sortograph.records import Estimate
 from sortograph.sweeps.answers import Answers, held_out
 
 RESAMPLES = 4000
-METHOD = "bootstrap over photos and seeds, never narrower than Newcombe's paired interval"
+METHOD = "bootstrap over photos, groups as a whole, and seeds; never narrower than Newcombe's paired interval"
 _SEED = 20_240_501
 _ROOM = 1 << 22  # draws of photos at once
+_COUNTED = 12  # photos that differ, up to which all ways of giving them signs are counted
+_NOTHING = 1e-12
 Side = Sequence[Mapping[str, Answers]]
 Draws = NDArray[np.float64]
 Votes = NDArray[np.bool_]
-
-
-@dataclass(frozen=True, slots=True)
-class Paired:
-    """What two rows of answers to the same photos show, worse first, each bool (N,).
-
-    interval  (worse, better, level) → accuracy of better − that of worse; p  exact, two-sided
-    """
-
-    interval: Callable[[Votes, Votes, float], Estimate]
-    p: Callable[[Votes, Votes], float]
+Parts = Sequence[tuple[Mapping[str, Answers], float]]
+# (worse, better, level), bool (N,) each → the interval of the accuracy of better − that of worse.
+Paired = Callable[[Votes, Votes, float], Estimate]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +64,15 @@ def difference(
     """Mean accuracy of the configurations of one side minus that of the other, on photos held out; of "gap",
     train − held out, how much smaller it is. Either is within −1–1, or −2–2.
 
-    paired: what the answers that most seeds of a side give show; interval and p are never surer than it. Of
-        a gap, its interval is that of both splits, its p twice the smaller one. Training photos that differ
-        are no pairs, and are left to the bootstrap.
+    paired: the interval of two rows of answers to the same photos; that of the answers that most seeds of a
+        side give is the narrowest that there may be. Training photos that differ are no pairs, and are left
+        to the bootstrap.
 
     The same answers always give the same interval. Raises RunError for sides judged on other photos.
 
     >>> a, b = np.array([[1, 1, 1, 0.0]]), np.array([[1, 0, 1, 0.0]])
     >>> sides = ([{"test": Answers(tuple("abcd"), x)}] for x in (a, b))
-    >>> paired = Paired(lambda a, b, level: Estimate(0.25, -0.3, 0.7, level, 4, "known"), lambda a, b: 1.0)
-    >>> found = difference(*sides, paired)
+    >>> found = difference(*sides, lambda a, b, level: Estimate(0.25, -0.3, 0.7, level, 4, "known"))
     >>> found.estimate.value, round(found.estimate.low, 2), found.p, found.split
     (0.25, -0.3, 1.0, 'test')
     """
@@ -86,11 +83,12 @@ def difference(
     value = _plain(better, signs) - _plain(worse, signs)
     draws = _draws(better, worse, signs, level, resamples)
     low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
-    down, up, p = _least(_votes(better, worse, signs), paired, level)
+    down, up = _least(_votes(better, worse, signs), paired, level)
+    p = max(_p_value(draws), _flipped(better, worse, signs, resamples))
     most, n = float(len(signs)), len(every[0][split].paths)
     ends = max(-most, min(value - down, float(low))), min(most, max(value + up, float(high)))
     seeds = min(len(one[split].right) for one in every)
-    return Difference(Estimate(value, *ends, level, n, METHOD), max(p, _p_value(draws)), split, seeds)
+    return Difference(Estimate(value, *ends, level, n, METHOD), p, split, seeds)
 
 
 def holm(values: Sequence[float]) -> list[float]:
@@ -115,6 +113,27 @@ def _p_value(draws: Draws) -> float:
     return float(min(1.0, 2 * (tail + 1) / (len(draws) + 1)))
 
 
+def _flipped(better: Side, worse: Side, signs: Mapping[str, float], resamples: int) -> float:
+    """Two-sided p where the difference of each photo may as well have the other sign.
+
+    Few photos: all ways are counted; else as many as `resamples`, drawn. 0 where training photos differ.
+    """
+    photos = _by_photo(_parts(better, worse), signs)
+    if len(photos) > len(signs):
+        return 0.0
+    values = np.concatenate([sums / counts.sum() for sums, counts in photos])
+    values = values[np.abs(values) > _NOTHING]
+    observed = abs(values.sum()) - _NOTHING
+    if len(values) <= _COUNTED:
+        ways = np.array(list(product((-1.0, 1.0), repeat=len(values))))
+        return float((np.abs(ways @ values) >= observed).mean())
+    rng = np.random.default_rng(_SEED)
+    blocks = _blocks(len(values), resamples)
+    ways = (rng.integers(0, 2, (block, len(values)), dtype=np.int8) * 2 - 1 for block in blocks)
+    beyond = sum(int((np.abs(some @ values) >= observed).sum()) for some in ways)
+    return (beyond + 1) / (resamples + 1)
+
+
 def _votes(better: Side, worse: Side, signs: Mapping[str, float]) -> list[tuple[float, Votes, Votes]]:
     """Sign, answers of worse and of better, of each split whose photos all have in common."""
     every = [*better, *worse]
@@ -129,21 +148,18 @@ def _vote(side: Side, split: str) -> Votes:
     return np.asarray(np.where(share == 0.5, right[0] > 0.5, share > 0.5))
 
 
-def _least(
-    votes: Sequence[tuple[float, Votes, Votes]], paired: Paired, level: float
-) -> tuple[float, float, float]:
-    """How far an interval reaches down and up at least, and the least p.
+def _least(votes: Sequence[tuple[float, Votes, Votes]], paired: Paired, level: float) -> tuple[float, float]:
+    """How far an interval reaches down and up at least.
 
     Splits have no photos in common, so the squares of their reaches add up.
     """
     down = up = 0.0
     for sign, worse, better in votes:
-        found = paired.interval(worse, better, level)
+        found = paired(worse, better, level)
         below, above = found.value - found.low, found.high - found.value
         down = math.hypot(down, below if sign > 0 else above)
         up = math.hypot(up, above if sign > 0 else below)
-    values = [paired.p(worse, better) for _, worse, better in votes]
-    return down, up, min(1.0, len(values) * min(values))
+    return down, up
 
 
 def _check(every: Side, split: str) -> None:
@@ -163,34 +179,40 @@ def _plain(side: Side, signs: Mapping[str, float]) -> float:
 def _draws(better: Side, worse: Side, signs: Mapping[str, float], level: float, resamples: int) -> Draws:
     """Differences of resampled sides, float64 (resamples,)."""
     rng = np.random.default_rng(_SEED)
-    parts = [
-        (one, share) for side, share in ((better, 1.0), (worse, -1.0)) for one, share in _shares(side, share)
-    ]
+    parts = _parts(better, worse)
     made = np.zeros(resamples)
-    for values in _by_photo(parts, signs):
-        made += _resampled(rng, values, resamples)
+    for sums, counts in _by_photo(parts, signs):
+        made += _resampled(rng, sums, counts, resamples)
     reach = _reach(sum(_seeds(one, signs) - 1 for one, _ in parts), level)
     for one, share in parts:
         effects = share * reach * _seed_effects(one, signs)
-        made += _resampled(rng, effects, resamples)
+        made += _resampled(rng, effects, np.ones(len(effects)), resamples)
     return made
 
 
-def _shares(side: Side, share: float) -> list[tuple[Mapping[str, Answers], float]]:
-    return [(one, share / len(side)) for one in side]
+def _parts(better: Side, worse: Side) -> Parts:
+    return [(one, share / len(side)) for side, share in ((better, 1.0), (worse, -1.0)) for one in side]
 
 
-def _by_photo(
-    parts: Sequence[tuple[Mapping[str, Answers], float]], signs: Mapping[str, float]
-) -> list[Draws]:
-    """What each photo adds to the difference; one array for each set of photos that some have in common."""
-    found: dict[tuple[str, tuple[str, ...]], Draws] = {}
+def _by_photo(parts: Parts, signs: Mapping[str, float]) -> list[tuple[Draws, Draws]]:
+    """What each photo, or each group of them, adds to the difference, and how many photos it has.
+
+    One pair of arrays for each set of photos that some have in common.
+    """
+    found: dict[tuple[str, tuple[str, ...]], tuple[Draws, tuple[int, ...]]] = {}
     for one, share in parts:
         for split, sign in signs.items():
-            key = (split, one[split].paths)
+            key, units = (split, one[split].paths), one[split].units
             added = share * sign * one[split].right.mean(axis=0)
-            found[key] = found[key] + added if key in found else added
-    return list(found.values())
+            found[key] = (found[key][0] + added if key in found else added, units)
+    return [_in_units(values, units) for values, units in found.values()]
+
+
+def _in_units(values: Draws, units: tuple[int, ...]) -> tuple[Draws, Draws]:
+    if not units:
+        return values, np.ones(len(values))
+    _, places = np.unique(units, return_inverse=True)
+    return np.bincount(places, values), np.bincount(places).astype(np.float64)
 
 
 def _seeds(one: Mapping[str, Answers], signs: Mapping[str, float]) -> int:
@@ -212,11 +234,14 @@ def _reach(degrees: int, level: float) -> float:
     return float(stdtrit(degrees, share) / ndtri(share)) if degrees else 1.0
 
 
-def _resampled(rng: np.random.Generator, values: Draws, resamples: int) -> Draws:
-    """Means of as many values, drawn with replacement: float64 (resamples,)."""
-    n = len(values)
+def _resampled(rng: np.random.Generator, sums: Draws, counts: Draws, resamples: int) -> Draws:
+    """Means over photos of as many units, drawn with replacement: float64 (resamples,)."""
+    n = len(sums)
+    drawn = (rng.multinomial(n, np.full(n, 1 / n), size=block) for block in _blocks(n, resamples))
+    return np.concatenate([(times @ sums) / (times @ counts) for times in drawn])
+
+
+def _blocks(n: int, resamples: int) -> list[int]:
+    """How many draws of n to hold at once, until there are `resamples`."""
     at_once = max(1, _ROOM // n)
-    blocks = [min(at_once, resamples - first) for first in range(0, resamples, at_once)]
-    return np.concatenate(
-        [rng.multinomial(n, np.full(n, 1 / n), size=block) @ values / n for block in blocks]
-    )
+    return [min(at_once, resamples - first) for first in range(0, resamples, at_once)]
