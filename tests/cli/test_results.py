@@ -89,6 +89,12 @@ def test_what_can_be_promised_is_told_in_a_line(capsys, make_record):
     assert "calibrated" not in shown(capsys, evaluation)
 
 
+def test_classes_that_nothing_is_promised_of_are_named(capsys, make_record):
+    told = replace(trusted(REFUSED), lacking=("cat", "\x1b[31mdog"))
+    lines = shown(capsys, make_record().evaluation, trust=told).splitlines()
+    assert lines[-2] == "none of them is of cat, \\x1b[31mdog: nothing is promised of those"
+
+
 def test_photos_that_chose_are_counted(capsys, make_record):
     evaluation = make_record().evaluation
     evaluation = {**evaluation, "validation": replace(evaluation["validation"], chose=4)}

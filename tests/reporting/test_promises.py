@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sortograph.records import AbstainRow, ConformalRow, Trust
 from sortograph.reporting import promises
 
@@ -38,6 +40,13 @@ def test_the_share_that_is_answered_has_its_interval() -> None:
     assert row.answered is not None
     assert row.answered.low < 50 < row.answered.high
     assert "(39.3 – 60.7 %, n = 80)" in promises.promise(GIVEN)
+
+
+def test_classes_without_a_photo_are_named() -> None:
+    told = replace(trust(), lacking=("cat", "dog"))
+    assert promises.calibrated_by(told).endswith(
+        "validation photos (80 independent ones), none of them of cat, dog"
+    )
 
 
 def test_independent_photos_are_told_apart() -> None:

@@ -115,7 +115,7 @@ def _manifest(
         abstain=tuple(told["abstain"]),
         conformal=tuple(told["conformal"]),
         likeness=told["likeness"] or {},
-        calibrated={name: told[name] for name in ("split", "n", "groups")},
+        calibrated={name: told[name] for name in ("split", "n", "groups", "lacking")},
     )
 
 

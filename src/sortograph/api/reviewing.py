@@ -107,19 +107,28 @@ def evaluate(
         raise DataError("no photos to judge the model on", fix=f"sortograph evaluate {place} PHOTOS")
     else:
         found = _Found(record.evaluation, ("measured when the run ended",))
+    recipe, trust = _known(record, file)
     return Evaluated(
         run=None if record is None else record.folder,
         bundle=file,
         report=record.report if record is not None and record.report.is_file() else None,
-        recipe=str(record.recipe.get("name", "")) if record else open_bundle(file).manifest.recipe,
+        recipe=recipe,
         seed=record.seed if record else None,
         seconds=time.monotonic() - began,
         evaluation=found.evaluation,
         notes=found.notes,
         rejected=found.rejected,
         ignored=found.ignored,
-        trust=record.trust if record else None,
+        trust=trust,
     )
+
+
+def _known(record: RunRecord | None, file: Path) -> tuple[str, Trust | None]:
+    """Name of the recipe, and what is promised: of the run, else of what a bare model says of itself."""
+    if record is not None:
+        return str(record.recipe.get("name", "")), record.trust
+    manifest = open_bundle(file).manifest
+    return manifest.recipe, manifest.trust
 
 
 def _is_bare(place: Path) -> bool:

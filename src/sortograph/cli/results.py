@@ -38,6 +38,11 @@ def show_evaluation(
         streams.out(line)
     if trust is not None:
         streams.out(_calibrated(trust, evaluation))
+        if trust.lacking:
+            from sortograph.dataset.names import listed
+
+            none = listed(trust.lacking, 5)
+            streams.out(streams.safe(f"none of them is of {none}: nothing is promised of those"))
         for line in _withholding(trust.abstain):
             streams.out(line)
     if verbose:

@@ -44,4 +44,5 @@ def trust(
         abstain=abstain_table(confidence[alone], right),
         conformal=conformal_table(probabilities[alone], table.labels[alone]),
         likeness=unlike,
+        lacking=tuple(name for k, name in enumerate(table.classes) if k not in table.labels),
     )

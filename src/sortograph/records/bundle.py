@@ -9,7 +9,15 @@ from typing import Any
 
 from sortograph.errors import BundleError, nearest
 from sortograph.records.pixels import PreprocessSpec
-from sortograph.records.trust import are_rows, is_abstain, is_conformal, is_likeness, is_number
+from sortograph.records.trust import (
+    Trust,
+    are_rows,
+    is_abstain,
+    is_conformal,
+    is_likeness,
+    is_number,
+    is_trust,
+)
 
 FORMAT_VERSION = 1
 
@@ -69,6 +77,21 @@ class BundleManifest:
         if mistakes:
             raise BundleError(f"not a manifest that can be used: {'; '.join(mistakes)}", where=where)
         return cls._made(data, where)
+
+    @property
+    def trust(self) -> Trust | None:
+        """What was measured on held-out photos; None where it is not known, or not all of it."""
+        known: dict[str, Any] = {
+            **self.calibrated,
+            "temperature": self.temperature,
+            "abstain": [dict(row) for row in self.abstain],
+            "conformal": [dict(row) for row in self.conformal],
+            "likeness": dict(self.likeness) or None,
+        }
+        try:  # a row may lack what is only told
+            return Trust.from_json(known) if is_trust(known) else None
+        except TypeError:
+            return None
 
     @classmethod
     def _made(cls, data: dict[str, Any], where: str) -> BundleManifest:

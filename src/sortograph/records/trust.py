@@ -63,6 +63,7 @@ class Trust:
     split, n     where they are from, and how many they are
     groups       how many independent ones among them, where photos come in groups; n otherwise
     temperature  what logits are divided by
+    lacking      classes of which there was no photo: nothing is promised of photos that belong to them
     """
 
     split: str
@@ -72,6 +73,7 @@ class Trust:
     abstain: tuple[AbstainRow, ...]
     conformal: tuple[ConformalRow, ...]
     likeness: LikenessRow | None = None
+    lacking: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -84,6 +86,7 @@ class Trust:
             "abstain": tuple(AbstainRow(**row) for row in data["abstain"]),
             "conformal": tuple(ConformalRow(**row) for row in data["conformal"]),
             "likeness": None if likeness is None else LikenessRow(**likeness),
+            "lacking": tuple(data.get("lacking", ())),
         }
         return cls(**{**data, **rows})
 
@@ -93,7 +96,7 @@ def is_trust(value: Any) -> bool:
     names = {"split", "n", "groups", "temperature", "abstain", "conformal", "likeness"}
     return (
         isinstance(value, dict)
-        and set(value) == names
+        and set(value) - {"lacking"} == names
         and isinstance(value["split"], str)
         and all(type(value[name]) is int for name in ("n", "groups"))
         and is_number(value["temperature"])
@@ -101,6 +104,7 @@ def is_trust(value: Any) -> bool:
         and are_rows(value["abstain"], is_abstain)
         and are_rows(value["conformal"], is_conformal)
         and (value["likeness"] is None or are_rows([value["likeness"]], is_likeness))
+        and all(isinstance(name, str) for name in value.get("lacking", ()))
     )
 
 

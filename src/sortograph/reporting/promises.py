@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from sortograph.dataset.names import listed
 from sortograph.evaluation import share
 from sortograph.records import AbstainRow, EvaluationResult, LikenessRow, RunRecord, Trust
 from sortograph.reporting.facts import Cell, rate
@@ -67,7 +68,8 @@ def calibrated_by(trust: Trust) -> str:
     'temperature 0.66, fitted to 118 validation photos (104 independent ones)'
     """
     alone = f" ({trust.groups} independent ones)" if trust.groups != trust.n else ""
-    return f"temperature {trust.temperature:.2f}, fitted to {trust.n} {trust.split} photos{alone}"
+    none = f", none of them of {listed(trust.lacking, 5)}" if trust.lacking else ""
+    return f"temperature {trust.temperature:.2f}, fitted to {trust.n} {trust.split} photos{alone}{none}"
 
 
 def best_rows(rows: Sequence[AbstainRow]) -> list[AbstainRow]:
