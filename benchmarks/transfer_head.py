@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sortograph.api.job import Job
+from sortograph.api.job import Job, Source
 from sortograph.api.reading import read_photos
 from sortograph.api.transfer import TransferMaker
 from sortograph.models.head import answer
@@ -33,7 +33,13 @@ def main() -> None:
     index = read_photos(options.photos, settings, silent, keeper=maker.keeper).index
     maker.flush()
     job = Job(
-        maker.settings, index, maker.pixels, options.out.parent, time.monotonic(), silent, options.photos
+        maker.settings,
+        index,
+        maker.pixels,
+        options.out.parent,
+        time.monotonic(),
+        silent,
+        Source(options.photos),
     )
     if settings.head.kind == "mlp":
         import torch  # noqa: F401

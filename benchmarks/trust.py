@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 
 import common
-from sortograph.api.job import Job
+from sortograph.api.job import Job, Source
 from sortograph.api.reading import read_photos
 from sortograph.api.transfer import TransferMaker
 from sortograph.dataset.split import SplitPlan, cut
@@ -105,7 +105,7 @@ def one_set(photos: Path, backbone: str, splits: int) -> list[dict[str, Any]]:
     index = read_photos(photos, settings, silent, keeper=maker.keeper).index
     maker.flush()
     table = maker.keeper.table(index, np.arange(len(index)))
-    job = Job(maker.settings, index, maker.pixels, Path(), time.monotonic(), silent, photos)
+    job = Job(maker.settings, index, maker.pixels, Path(), time.monotonic(), silent, Source(photos))
     found = [line for seed in range(splits) for line in one_split(job, maker, table, seed)]
     return [*_abstained(found, splits), _summed([line for line in found if not line["wanted"]])]
 

@@ -10,7 +10,7 @@ import pytest
 from safetensors.numpy import load_file
 from safetensors.torch import load_file as load_tensors
 
-from sortograph.api.job import Job, Made
+from sortograph.api.job import Job, Made, Source
 from sortograph.api.judging import judge_and_bundle, predict_split
 from sortograph.api.networks import watched
 from sortograph.bundle.runtime import Answers, open_bundle
@@ -32,7 +32,7 @@ def job(run, photos, tmp_path):
     found = scan(photos, keeper=pixels, classes=recipe.data.classes)
     pixels.flush()
     index = cut(found, SplitPlan(recipe.split.seed, recipe.split.validation, recipe.split.test))
-    return Job(recipe, index, pixels, tmp_path, time.monotonic(), silent, photos)
+    return Job(recipe, index, pixels, tmp_path, time.monotonic(), silent, Source(photos))
 
 
 @pytest.fixture

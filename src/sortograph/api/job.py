@@ -25,11 +25,23 @@ Logits = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """What the user gave: a folder or a CSV file, and a folder of corrections."""
+
+    photos: Path
+    corrections: Path | None = None
+
+    @property
+    def words(self) -> tuple[str | Path, ...]:
+        """As a command line has them."""
+        return (self.photos, *(() if self.corrections is None else ("--corrections", self.corrections)))
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """One run, once its photos are known.
 
-    began, deadline: readings of time.monotonic, in seconds; photos: what the user gave, a folder or a
-    CSV file
+    began, deadline: readings of time.monotonic, in seconds
     stop: whether Ctrl-C was pressed
     """
 
@@ -39,7 +51,7 @@ class Job:
     folder: Path
     began: float
     progress: Progress
-    photos: Path
+    source: Source
     stop: Callable[[], bool] = lambda: False
     deadline: float | None = None
 

@@ -58,7 +58,7 @@ def read_photos(
     found = with_groups(found, settings.split.group_from)
     large: tuple[Large, ...] = ()
     if settings.split.near_duplicates == "together":
-        found, large = _with_twins(found, progress)
+        found, large = with_twins(found, progress)
     plan = SplitPlan(settings.split.seed, settings.split.validation, settings.split.test)
     return Photos(cut(found, plan), large, given)
 
@@ -69,7 +69,8 @@ def with_classes(settings: Recipe, classes: Sequence[str]) -> Recipe:
     return settings.model_copy(update={"data": data})
 
 
-def _with_twins(index: DatasetIndex, progress: Progress) -> tuple[DatasetIndex, tuple[Large, ...]]:
+def with_twins(index: DatasetIndex, progress: Progress) -> tuple[DatasetIndex, tuple[Large, ...]]:
+    """The index with its near duplicates, and groups of them that are too large to keep together."""
     found = find_twins(index, lambda rows: aligned(index, rows), progress)
     return replace(index, twins=found.names), found.large
 

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 from sortograph import environment, runs
 from sortograph.api.auditing import quick_audit
-from sortograph.api.job import Job, Made, Maker
+from sortograph.api.correcting import corrected
+from sortograph.api.job import Job, Made, Maker, Source
 from sortograph.api.log import Log
 from sortograph.api.networks import NetworkMaker
 from sortograph.api.reading import read_photos, with_classes
@@ -47,6 +48,7 @@ def train(
     pretrained: bool = True,
     resume: str | os.PathLike[str] | None = None,
     log: str | None = None,
+    corrections: str | os.PathLike[str] | None = None,
     progress: Progress = silent,
 ) -> RunRecord:
     """Train a classifier on a folder or CSV file of labelled photos, judge it, and write it all to a folder.
@@ -60,6 +62,8 @@ def train(
     pretrained: False trains from scratch: "auto" takes no backbone, and a backbone begins with random weights
     resume: the folder of an interrupted run, which goes on where it was, with the recipe that it has
     log: "tensorboard" or "mlflow" for figures in their files, on this machine; None for none
+    corrections: a folder that `serve --corrections` has filled: photos are known by their content and
+        relabelled, others go to train; what is in test, or near it, stays as it is
 
     Ctrl-C stops at the next step: the best weights so far are judged and written, and the record's status
     is "interrupted". Pressed again, or once training is over, it raises Interrupted.
@@ -69,12 +73,13 @@ def train(
     told = Log(tracking)
     _need_torch()
     check_place(Path(photos), cache_folder(), by="SORTOGRAPH_CACHE")
+    source = Source(Path(photos), None if corrections is None else Path(corrections))
     if resume is not None:
         changed = overrides or out or classes or seed is not None or budget is not None or not pretrained
         _check_resumed(Path(resume), bool(changed))
         check_place(Path(photos), Path(resume))
         with runs.lock(Path(resume)):
-            return _go_on(Path(photos), Path(resume), told, began, tracking)
+            return _go_on(source, Path(resume), told, began, tracking)
     settings = _settings(recipe, overrides, seed, classes)
     if not pretrained:
         settings = settings.from_scratch()
@@ -83,9 +88,9 @@ def train(
         runs.check_unused(Path(out))
     deadline = _deadline(settings, budget, began)
     maker = maker_of(settings, told)
-    index = _read(Path(photos), settings, maker, told)
+    index = _read(source, settings, maker, told)
     folder = runs.new_run(settings.name, None if out is None else Path(out))
-    job = Job(settings, index, maker.pixels, folder, began, told, Path(photos), deadline=deadline)
+    job = Job(settings, index, maker.pixels, folder, began, told, source, deadline=deadline)
     with runs.lock(folder):
         return _logged(job, maker, (told, tracking), None)
 
@@ -118,7 +123,7 @@ def maker_of(settings: Recipe, progress: Progress) -> Maker:
     return NetworkMaker(settings, progress)
 
 
-def _go_on(photos: Path, folder: Path, log: Log, began: float, tracking: Tracking) -> RunRecord:
+def _go_on(source: Source, folder: Path, log: Log, began: float, tracking: Tracking) -> RunRecord:
     """From the newest checkpoint to the end. Raises RunError when there is none, or the photos changed."""
     from sortograph.training.checkpoint import read_checkpoint
 
@@ -129,7 +134,7 @@ def _go_on(photos: Path, folder: Path, log: Log, began: float, tracking: Trackin
     for damaged in checkpoint.passed_over:
         log(Said(f"a checkpoint is passed over: {damaged}", warning=True))
     maker = maker_of(settings, log)
-    index = _read(photos, settings, maker, log)
+    index = _read(source, settings, maker, log)
     if checkpoint.fingerprint != index.fingerprint:
         raise RunError(
             "the photos are not those that the run began with",
@@ -137,7 +142,7 @@ def _go_on(photos: Path, folder: Path, log: Log, began: float, tracking: Trackin
             expected="the same photos, labels and splits",
             fix="sortograph train PHOTOS, which begins a new run",
         )
-    job = Job(settings, index, maker.pixels, folder, began, log, photos)
+    job = Job(settings, index, maker.pixels, folder, began, log, source)
     return _logged(job, maker, (log, tracking), checkpoint)
 
 
@@ -175,8 +180,10 @@ def _check_resumed(folder: Path, changed: bool) -> None:
         raise RunError("this run is finished", where=str(folder), fix="sortograph report RUN")
 
 
-def _read(photos: Path, settings: Recipe, maker: Maker, progress: Progress) -> DatasetIndex:
-    read = read_photos(photos, settings, progress, keeper=maker.keeper)
+def _read(source: Source, settings: Recipe, maker: Maker, progress: Progress) -> DatasetIndex:
+    read = read_photos(source.photos, settings, progress, keeper=maker.keeper)
+    if source.corrections is not None:
+        read = corrected(read, source.corrections, settings, progress, maker.keeper)
     maker.flush()
     maker.check(read.index)
     tell_notes(read.index, progress)
@@ -194,7 +201,7 @@ def _run(job: Job, maker: Maker, checkpoint: Checkpoint | None) -> RunRecord:
         return _finish(job, record, made)
     except KeyboardInterrupt:
         runs.write_run(replace(record, status="interrupted"))
-        fix = command("sortograph", "train", job.photos, *record.going_on())
+        fix = command("sortograph", "train", *job.source.words, *record.going_on())
         raise Interrupted("interrupted", where=str(job.folder), fix=fix) from None
     except BaseException:
         runs.write_run(replace(record, status="failed"))

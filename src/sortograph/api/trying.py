@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sortograph import runs
-from sortograph.api.job import Job, Made
+from sortograph.api.job import Job, Made, Source
 from sortograph.api.reading import read_photos
 from sortograph.api.training import maker_of
 from sortograph.bundle import guard
@@ -160,7 +160,7 @@ def _tried(bench: Bench, remedy: Remedy, epochs: int | None, name: str) -> Outco
     maker.flush()
     maker.check(index)
     folder = make_folder(bench.folder / name)
-    job = Job(settings, index, maker.pixels, folder, began, silent, bench.photos, deadline=deadline)
+    job = Job(settings, index, maker.pixels, folder, began, silent, Source(bench.photos), deadline=deadline)
     made = maker.make(job, None)
     tables = {split: _table(replace(job, pixels=made.pixels), made, split) for split in _JUDGED}
     results = judge_all(index, tables.values())

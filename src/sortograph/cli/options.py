@@ -27,6 +27,9 @@ Recipe = Annotated[str | None, typer.Option("--recipe", metavar="NAME|FILE", hel
 Classes = Annotated[str | None, typer.Option("--classes", metavar="A,B,C", help=words.CLASSES)]
 Budget = Annotated[str | None, typer.Option("--budget", metavar="TIME", help=words.BUDGET)]
 Log = Annotated[str | None, typer.Option("--log", metavar="KIND", help=words.LOG)]
+CorrectionsOf = Annotated[
+    Path | None, typer.Option("--corrections", metavar="DIR", help=words.CORRECTIONS_OF)
+]
 NoPretrained = Annotated[bool, typer.Option("--no-pretrained", help=words.NO_PRETRAINED)]
 GroupFrom = Annotated[str | None, typer.Option("--group-from", metavar="REGEX", help=words.GROUP_FROM)]
 FollowLinks = Annotated[bool, typer.Option("--follow-links", help=words.FOLLOW_LINKS)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -33,6 +34,7 @@ def train(
     no_pretrained: options.NoPretrained = False,
     resume: Resume = None,
     log: options.Log = None,
+    corrections: options.CorrectionsOf = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
@@ -58,10 +60,12 @@ def train(
             pretrained=not no_pretrained,
             resume=resume,
             log=log,
+            corrections=corrections,
             progress=progress,
             **given,
         )
-    return _told(record, photos, json, verbose)
+    source = () if corrections is None else ("--corrections", corrections)
+    return _told(record, (photos, *source), json, verbose)
 
 
 def demo(
@@ -78,11 +82,15 @@ def demo(
     with draw.progress(quiet=quiet) as progress:
         record = api.demo(out=out, seed=seed, progress=progress)
     photos = record.folder.parent / "photos"
-    return _told(record, photos, json, verbose, next_photos=photos)
+    return _told(record, (photos,), json, verbose, next_photos=photos)
 
 
 def _told(
-    record: RunRecord, photos: Path, json: bool, verbose: bool, next_photos: str | Path = "PHOTOS"
+    record: RunRecord,
+    source: Sequence[str | Path],
+    json: bool,
+    verbose: bool,
+    next_photos: str | Path = "PHOTOS",
 ) -> int:
     """Shows the run; 130 for one that was interrupted, with the command that resumes it."""
     if json:
@@ -102,5 +110,5 @@ def _told(
         f"interrupted{after}; what was learned so far can be used. "
         "The test photos judge it once, when it has finished"
     )
-    streams.note(streams.safe(f"  next: {tables.command(*_AGAIN, photos, *record.going_on())}"))
+    streams.note(streams.safe(f"  next: {tables.command(*_AGAIN, *source, *record.going_on())}"))
     return INTERRUPTED

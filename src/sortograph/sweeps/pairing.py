@@ -129,8 +129,8 @@ def _flipped(better: Side, worse: Side, signs: Mapping[str, float], resamples: i
         return float((np.abs(ways @ values) >= observed).mean())
     rng = np.random.default_rng(_SEED)
     blocks = _blocks(len(values), resamples)
-    ways = (rng.integers(0, 2, (block, len(values)), dtype=np.int8) * 2 - 1 for block in blocks)
-    beyond = sum(int((np.abs(some @ values) >= observed).sum()) for some in ways)
+    drawn = (rng.integers(0, 2, (block, len(values)), dtype=np.int8) * 2 - 1 for block in blocks)
+    beyond = sum(int((np.abs(some @ values) >= observed).sum()) for some in drawn)
     return (beyond + 1) / (resamples + 1)
 
 
@@ -212,7 +212,7 @@ def _in_units(values: Draws, units: tuple[int, ...]) -> tuple[Draws, Draws]:
     if not units:
         return values, np.ones(len(values))
     _, places = np.unique(units, return_inverse=True)
-    return np.bincount(places, values), np.bincount(places).astype(np.float64)
+    return np.bincount(places, values).astype(np.float64), np.bincount(places).astype(np.float64)
 
 
 def _seeds(one: Mapping[str, Answers], signs: Mapping[str, float]) -> int:
