@@ -76,8 +76,8 @@ def test_corrected_photos_teach_and_test_stays(folders, tmp_path):
 
 def test_a_photo_that_was_changed_since_is_left_out(folders, tmp_path):
     photos, fixes = folders
-    sha256 = correct(fixes, encoded(photo(7, (0, 0, 130)), tmp_path / "n.png"), "blue")
-    (fixes / "photos" / f"{sha256}.png").write_bytes(encoded(photo(8, (0, 0, 130)), tmp_path / "m.png"))
+    sha256 = correct(fixes, encoded(photo(907, (0, 0, 130)), tmp_path / "n.png"), "blue")
+    (fixes / "photos" / f"{sha256}.png").write_bytes(encoded(photo(908, (0, 0, 130)), tmp_path / "m.png"))
     said = []
     sortograph.train(
         photos, recipe="weather-base", overrides=SMALL, corrections=fixes, out=tmp_path / "run",
