@@ -18,7 +18,6 @@ The number is the exit code of the command line.
 
 from __future__ import annotations
 
-import difflib
 import sys
 from collections.abc import Iterable
 from pathlib import PurePath
@@ -142,6 +141,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
     >>> nearest("epoch", ["epochs", "seed"])
     " (did you mean 'epochs'?)"
     """
+    import difflib  # only for those who made a mistake
+
     match = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
     return f" (did you mean {match[0]!r}?)" if match else ""
 

@@ -28,7 +28,7 @@ from sortograph.records import (
     RunRecord,
     Trust,
 )
-from sortograph.records.trust import is_trust
+from sortograph.records.plain import is_trust
 
 FORMAT_VERSION = 1
 STATUSES = ("running", "interrupted", "failed", "finished")

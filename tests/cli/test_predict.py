@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from sortograph.cli import predict, streams
+from sortograph.cli import predict_shown, streams
 from sortograph.records import Prediction
 
 NAUGHTY = ["a\nb.png", "a\x1b[2Jb.png", "-json.png", "--csv.png", "--csv", "a\u202egnp.png", "새 🐈.png"]
@@ -215,6 +215,11 @@ def test_grid(call, model_file, mixed, tmp_path):
         (["m", "p", "--grid", "g.jpg"], "FILE.png"),
         (["m", "p", "--csv=g.txt"], "FILE.csv"),
         (["m", "p", "--top", "3"], "--top"),
+        (["m", "p", "--threads", "0"], "--threads is 0"),
+        (["m", "p", "--parquet", "t.csv"], "FILE.parquet"),
+        (["m", "p", "--html", "t.png"], "FILE.html"),
+        (["m", "p", "--resume"], "without a table"),
+        (["m", "p", "--resume", "--csv"], "without a table"),
     ],
 )
 def test_wrong_usage(call, arguments, words):
@@ -293,15 +298,15 @@ def test_verbose_says_which_model(call, model_file, one):
 
 def test_a_terminal_obeys_no_name_in_a_table(monkeypatch, capsys):
     row = ("a\x1b[2J\nb", "cat")
-    predict._out_csv(row)
+    predict_shown.out_csv(row)
     assert capsys.readouterr().out == '"a\x1b[2J\nb",cat\n'  # a program gets the name itself
     monkeypatch.setattr(streams, "draws", lambda stream: True)
-    predict._out_csv(row)
+    predict_shown.out_csv(row)
     assert capsys.readouterr().out == '"a\\x1b[2J\nb",cat\n'
 
 
 def test_answers_that_are_withheld_or_unsure(capsys):
-    columns = predict._Columns(["cat", "강아지"])
+    columns = predict_shown.Columns(["cat", "강아지"])
     list(columns.widened([Path("a.png"), Path("longer.png")]))
     columns.show(Prediction("a.png", None, 0.4, (("cat", 0.4), ("강아지", 0.35)), "two classes are likely"))
     columns.show(Prediction("longer.png", "cat", 0.99, (("cat", 0.99),), "unlike the photos of training"))

@@ -44,9 +44,14 @@ def open_session(model: bytes, where: str, threads: int | None = None) -> Any:
     for key, value in _SETTINGS.items():
         options.add_session_config_entry(key, value)
     try:
-        return engine.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        session = engine.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # pybind11 makes a class of each of ONNX Runtime's status codes
         raise BundleError(f"ONNX Runtime cannot open it ({first_line(error)})", where=where) from None
+    # The session keeps the file for when a provider fails and it falls back on another; there is no other.
+    session.disable_fallback()
+    if hasattr(session, "_model_bytes"):
+        session._model_bytes = b""
+    return session
 
 
 def first_line(error: Exception) -> str:

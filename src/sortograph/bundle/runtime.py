@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass
+import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sortograph.bundle import guard, store
-from sortograph.bundle.engine import first_line, open_session
+from sortograph.bundle.engine import first_line, onnxruntime, open_session
 from sortograph.bundle.golden import golden_photos
 from sortograph.errors import BundleError, DataError, GateError, UsageError
 from sortograph.records import BundleManifest
@@ -20,12 +20,13 @@ from sortograph.records import BundleManifest
 FILE_NAME = "model.onnx"
 
 
-@dataclass(frozen=True, slots=True)
-class Answers:
+class Answers(NamedTuple):
     """What the graph says of N photos: probabilities (N, C), logits (N, C), embedding (N, D); all float32.
 
     likeness (N,), −1–1: to the photos of training; None where the model does not tell.
     """
+
+    # No dataclass: making one takes longer than decoding a small photo.
 
     probabilities: NDArray[np.float32]
     logits: NDArray[np.float32]
@@ -36,11 +37,19 @@ class Answers:
 class Bundle:
     """An open model.onnx. Made by `open_bundle`; may be used by several threads at once."""
 
-    __slots__ = ("_golden", "_outputs", "_session", "manifest", "path", "sha256")
+    __slots__ = ("_golden", "_outputs", "_session", "manifest", "path", "sha256", "threads")
 
-    def __init__(self, path: Path, manifest: BundleManifest, sha256: str, session: Any, golden: str) -> None:
+    def __init__(
+        self,
+        path: Path,
+        manifest: BundleManifest,
+        sha256: str,
+        golden: str,
+        threads: int | None,
+        session: Any,
+    ) -> None:
         self.path, self.manifest, self.sha256 = path, manifest, sha256
-        self._session, self._golden = session, golden
+        self.threads, self._session, self._golden = threads, session, golden
         names = [put.name for put in session.get_outputs()]
         self._outputs = [*guard.OUTPUTS, *([guard.LIKENESS] if guard.LIKENESS in names else [])]
 
@@ -97,13 +106,13 @@ def open_bundle(path: str | Path, *, threads: int | None = None) -> Bundle:
     file = bundle_file(Path(path))
     where = str(file)
     data = _read(file)
-    sha256 = store.verify(data, where)
+    sha256 = _verified(data, where)
     manifest = _manifest(data, where)
     survey = guard.survey(data, where)
     _check_temperature(data, survey, manifest, where)
     session = open_session(data, where, threads)
     _check_shapes(session, manifest, where)
-    return Bundle(file, manifest, sha256, session, survey.metadata.get(store.GOLDEN, ""))
+    return Bundle(file, manifest, sha256, survey.metadata.get(store.GOLDEN, ""), threads, session)
 
 
 def bundle_file(path: Path) -> Path:
@@ -141,6 +150,29 @@ def _read(file: Path) -> bytes:
             return stream.read(status.st_size + 1)
     except OSError as error:
         raise BundleError(f"cannot be read ({error.strerror or error})", where=str(file)) from None
+
+
+def _verified(data: bytes, where: str) -> str:
+    """The seal, checked while ONNX Runtime is imported: hashing leaves the interpreter to others.
+
+    Raises BundleError.
+    """
+    found: list[str | BundleError] = []
+
+    def verify() -> None:
+        try:
+            found.append(store.verify(data, where))
+        except BundleError as error:
+            found.append(error)
+
+    beside = threading.Thread(target=verify, name="sortograph-verify")
+    beside.start()
+    onnxruntime()
+    beside.join()
+    (outcome,) = found
+    if isinstance(outcome, BundleError):
+        raise outcome
+    return outcome
 
 
 def _manifest(data: bytes, where: str) -> BundleManifest:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sortograph import errors
 from sortograph.cli import streams
+from sortograph.cli.text import padded, percent, width
+
+__all__ = ["Table", "clock", "command", "facts", "padded", "percent", "plain", "show", "size", "width"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,30 +52,6 @@ def facts(rows: Sequence[tuple[str, str]]) -> None:
         streams.out(streams.safe(f"{padded(name, widest)}  {value}"))
 
 
-def width(text: str) -> int:
-    """Columns of a terminal that the text takes: East Asian wide characters take two, accents none.
-
-    >>> width("새 a"), width("e\\u0301")
-    (4, 1)
-    """
-    if text.isascii():
-        return len(text)
-    return sum(_columns(character) for character in text)
-
-
-def padded(text: str, columns: int, align: str = "l") -> str:
-    room = " " * (columns - width(text))
-    return text + room if align == "l" else room + text
-
-
-def percent(share: float) -> str:
-    """
-    >>> percent(0.9125)
-    '91.2 %'
-    """
-    return f"{100 * share:.1f} %"
-
-
 def size(count: float) -> str:
     """
     >>> size(0), size(13_737_338_470)
@@ -95,12 +73,6 @@ def clock(seconds: float) -> str:
 def command(*words: object) -> str:
     """What to type, quoted for the shell of this system: `errors.command`."""
     return errors.command(*words)
-
-
-def _columns(character: str) -> int:
-    if unicodedata.category(character) in ("Mn", "Me", "Cf") or "\u1160" <= character <= "\u11ff":
-        return 0  # medial and final Hangul of names that macOS took apart are drawn into the first
-    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
 
 def _draw(table: Table) -> None:

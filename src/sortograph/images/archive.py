@@ -9,10 +9,12 @@ from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from sortograph.errors import DataError, PhotoError
-from sortograph.images.members import Members
+
+if TYPE_CHECKING:
+    from sortograph.images.members import Members
 
 _READERS = {".zip": "zips", ".tar": "tars"}
 _TAR, _SEVEN = 'tar -xf "{}"', '7z x "{}"'
@@ -39,6 +41,17 @@ def is_archive(path: Path) -> bool:
     False
     """
     return path.name.lower().endswith((*_READERS, *_PACKED)) and path.is_file()
+
+
+def place_of(path: Path) -> tuple[Path, str] | None:
+    """The archive and the member, posix, that a path like photos.zip/cats/1.jpg names; None for others.
+
+    >>> place_of(Path("photos/cats/1.jpg"))
+    """
+    for parent in path.parents:
+        if is_archive(parent):
+            return parent, path.relative_to(parent).as_posix()
+    return None
 
 
 def members_of(root: Path) -> Members:

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from sortograph.errors import PhotoError
+from sortograph.images.archive import place_of, read_member
 from sortograph.images.decode import MAX_PIXELS, photo_errors, to_rgb
 from sortograph.images.inspect import read_bytes
 from sortograph.images.preprocess import prepare, resize
-from sortograph.records import PreprocessSpec
+from sortograph.records.pixels import PreprocessSpec
 
 Photo = str | os.PathLike[str] | bytes | Image.Image | NDArray[np.uint8]
 
@@ -21,9 +22,9 @@ Photo = str | os.PathLike[str] | bytes | Image.Image | NDArray[np.uint8]
 def to_pixels(photo: Photo, spec: PreprocessSpec) -> NDArray[np.uint8]:
     """Any photo → uint8 (H, W, 3) of the spec's size. Raises PhotoError with the reason.
 
-    Paths and bytes give the same pixels. A Pillow image is turned and composited in the same way, but was
-    decoded at its full size, which may differ from them by a few grey levels. An array is uint8
-    (h, w, 3) RGB and the right way up.
+    Paths, also of members of archives, and bytes give the same pixels. A Pillow image is turned and
+    composited in the same way, but was decoded at its full size, which may differ from them by a few grey
+    levels. An array is uint8 (h, w, 3) RGB and the right way up.
     """
     if isinstance(photo, np.ndarray):
         return resize(_checked(photo), spec)
@@ -32,8 +33,17 @@ def to_pixels(photo: Photo, spec: PreprocessSpec) -> NDArray[np.uint8]:
     if isinstance(photo, bytes | bytearray | memoryview):
         return prepare(bytes(photo), spec)
     if isinstance(photo, str | os.PathLike):
-        return prepare(read_bytes(Path(photo)), spec)
+        return prepare(read_file(Path(photo)), spec)
     raise PhotoError(f"{type(photo).__name__} is no path, bytes, Pillow image or uint8 array")
+
+
+def read_file(path: Path) -> bytes:
+    """All bytes of a photo: of a file, or of a member of an archive by photos.zip/cats/1.jpg.
+
+    Raises PhotoError.
+    """
+    place = place_of(path)
+    return read_bytes(path) if place is None else read_member(*place)
 
 
 def name_of(photo: Photo) -> str:

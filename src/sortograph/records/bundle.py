@@ -5,19 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sortograph.errors import BundleError, nearest
 from sortograph.records.pixels import PreprocessSpec
-from sortograph.records.trust import (
-    Trust,
-    are_rows,
-    is_abstain,
-    is_conformal,
-    is_likeness,
-    is_number,
-    is_trust,
-)
+from sortograph.records.plain import are_rows, is_abstain, is_conformal, is_likeness, is_number, is_trust
+
+if TYPE_CHECKING:
+    from sortograph.records.trust import Trust
 
 FORMAT_VERSION = 1
 
@@ -81,6 +76,8 @@ class BundleManifest:
     @property
     def trust(self) -> Trust | None:
         """What was measured on held-out photos; None where it is not known, or not all of it."""
+        from sortograph.records.trust import Trust
+
         known: dict[str, Any] = {
             **self.calibrated,
             "temperature": self.temperature,

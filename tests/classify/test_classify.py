@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import io
 import itertools
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,37 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from painted import picture, png
 from sortograph.classify import Classifier, FakeClassifier, find_photos, load
-from sortograph.errors import BundleError, DataError, UsageError
+from sortograph.errors import BundleError, UsageError
 from sortograph.images.preprocess import prepare, resize
-from sortograph.records import Prediction, Said
-
-
-@pytest.fixture
-def classifier(model_file) -> Classifier:
-    return load(model_file)
-
-
-def picture(seed: int, size=(20, 16)) -> np.ndarray:
-    colour = np.random.default_rng(seed).integers(0, 256, 3)
-    noise = np.random.default_rng(seed + 1).integers(-20, 20, (*size, 3))
-    return np.clip(colour + noise, 0, 255).astype(np.uint8)
-
-
-def png(pixels: np.ndarray) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-@pytest.fixture
-def folder(tmp_path) -> Path:
-    photos = tmp_path / "photos"
-    photos.mkdir()
-    for k in range(12):
-        (photos / f"{k}.png").write_bytes(png(picture(k)))
-    (photos / "5.png").write_bytes(b"no photo")
-    return photos
+from sortograph.records import Prediction
 
 
 def test_the_answer_is_that_of_numpy(small, classifier):
@@ -145,12 +118,12 @@ def test_photos_are_taken_only_a_few_batches_ahead(classifier):
         for last in taken:
             yield picture(last % 5)
 
-    answers = classifier.predict_many(endless(), batch_size=4)
-    for k in range(40):
+    answers = classifier.predict_many(endless(), batch_size=4, threads=2)
+    for k in range(60):
         assert next(answers).error is None
-        assert last < k + 4 * 4
+        assert last < k + 4 * (2 * 2 + 2)
     answers.close()
-    assert not [t for t in threading.enumerate() if t.name.startswith("sortograph-decode")]
+    assert not [t for t in threading.enumerate() if t.name.startswith("sortograph-predict")]
 
 
 def test_one_photo_starts_no_thread(classifier, monkeypatch):
@@ -167,20 +140,20 @@ def test_photos_are_decoded_while_the_model_runs(classifier, monkeypatch):
     # The model waits for a photo of a later batch: without overlap this would never end.
     decoded = threading.Event()
     photos = [picture(k) for k in range(6)]
-    pixels, run = classifier._pixels, classifier._probabilities
+    pixels = classifier._pixels
 
     def watch(photo):
-        if photo is photos[5]:
+        if photo is photos[2]:
             decoded.set()
         return pixels(photo)
 
     def wait(batch):
         assert decoded.wait(5)
-        return run(batch)
+        return np.full((len(batch), 3), 1 / 3), None
 
     monkeypatch.setattr(Classifier, "_pixels", lambda self, photo: watch(photo))
-    monkeypatch.setattr(Classifier, "_probabilities", lambda self, batch: wait(batch))
-    assert len(list(classifier.predict_many(photos, batch_size=2))) == 6
+    monkeypatch.setattr(Classifier, "_probabilities_of_many", lambda self: wait)
+    assert len(list(classifier.predict_many(photos, batch_size=2, threads=2))) == 6
 
 
 def test_an_error_of_the_source_reaches_the_caller(classifier):
@@ -199,8 +172,9 @@ def test_counts_below_one_are_refused_at_once(classifier, options):
         classifier.predict(picture(1), **options)
     with pytest.raises(UsageError, match="top_k"):
         classifier.predict_many([], **options)
-    with pytest.raises(UsageError, match="batch_size"):
-        classifier.predict_many([], batch_size=0)
+    for name in ("batch_size", "threads"):
+        with pytest.raises(UsageError, match=name):
+            classifier.predict_many([], **{name: 0})
 
 
 @pytest.mark.parametrize("photo", ["a.jpg", Path("a.jpg"), b"bytes"])
@@ -223,8 +197,8 @@ def test_a_classifier_is_safe_among_threads(classifier):
 
 def test_a_model_without_numbers_gives_an_error_instead_of_a_label(classifier, monkeypatch):
     rows = np.array([[0.2, 0.5, 0.3], [np.nan, 0.5, 0.5]], np.float32)
-    monkeypatch.setattr(Classifier, "_probabilities", lambda self, photos: (rows[: len(photos)], None))
-    good, bad = classifier.predict_many([picture(1), picture(2)])
+    monkeypatch.setattr(Classifier, "_probabilities_of_many", lambda self: lambda photos: (rows, None))
+    good, bad = classifier.predict_many([picture(1), picture(2)], batch_size=2)
     assert (good.label, good.error) == ("dog", None)
     assert (bad.label, bad.probability) == (None, None)
     assert "no number" in bad.error
@@ -234,79 +208,6 @@ def test_load_takes_run_folders_and_names(small, model_file):
     assert load(str(model_file.parent), threads=1).classes == small.manifest.classes
     with pytest.raises(BundleError, match="no such file"):
         load("nowhere")
-
-
-def test_find_photos_takes_files_as_given_and_folders_in_order(folder):
-    other = folder.parent / "a.dat"
-    other.write_bytes(b"")
-    (folder / "notes.txt").write_text("")
-    names = [path.name for path in find_photos([str(other), folder, folder / "3.png"])]
-    assert names == ["a.dat", *(f"{k}.png" for k in range(12)), "3.png"]
-
-
-def test_find_photos_lists_all_that_is_missing(folder):
-    with pytest.raises(DataError) as caught:
-        find_photos([folder, "nowhere.jpg", folder / "0.png", "x" * 5000, "nul\0.jpg"])
-    assert caught.value.what == "3 names do not exist"
-    assert "nowhere.jpg" in caught.value.where
-
-
-def test_find_photos_says_when_there_are_none(tmp_path):
-    (tmp_path / "notes.txt").write_text("")
-    with pytest.raises(DataError, match="no photos"):
-        list(find_photos([tmp_path]))
-    assert list(find_photos([])) == []
-
-
-@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\0"])
-def test_find_photos_reads_names_from_standard_input(folder, monkeypatch, end):
-    names = [folder / "2.png", folder / "1.png"]
-    data = b"".join(bytes(name) + end for name in names)
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
-    assert list(find_photos(["-"])) == names
-
-
-def test_names_on_standard_input_may_be_wrong(classifier, folder, monkeypatch):
-    names = [b"nowhere.jpg", bytes(folder / "1.png"), b"x" * 5000, bytes(folder)]
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\n".join(names))))
-    gone, good, too_long, *rest = classifier.predict_many(find_photos(["-"]))
-    assert (gone.path, gone.label, gone.error) == ("nowhere.jpg", None, "no such file")
-    assert good.error is None
-    assert "name too long" in too_long.error
-    assert len(rest) == 12
-
-
-def test_names_are_checked_before_standard_input_is_read(monkeypatch):
-    monkeypatch.setattr(sys, "stdin", None)
-    with pytest.raises(DataError, match=r"no such file or folder: nowhere\.jpg"):
-        find_photos(["-", "nowhere.jpg"])
-
-
-def test_long_lists_of_missing_names_are_cut():
-    with pytest.raises(DataError) as caught:
-        find_photos(f"gone-{k}.jpg" for k in range(20_000))
-    assert caught.value.what == "20000 names do not exist"
-    assert caught.value.where.endswith("gone-9.jpg and 19990 more")
-
-
-def test_what_is_left_out_of_folders_is_counted(folder):
-    (folder / "notes.txt").write_text("")
-    (folder / ".hidden").mkdir()
-    (folder / ".hidden" / "1.png").write_bytes(b"")
-    told = []
-    assert len(list(find_photos([folder, folder / "notes.txt"], progress=told.append))) == 13
-    assert told == [Said("2 other files were left out: hidden, linked, or not a photo")]
-    told.clear()
-    list(find_photos([folder / "notes.txt"], progress=told.append))
-    assert told == []
-
-
-def test_what_is_left_out_is_told_before_there_is_nothing(tmp_path):
-    (tmp_path / "notes.txt").write_text("")
-    told = []
-    with pytest.raises(DataError, match="no photos"):
-        list(find_photos([tmp_path], progress=told.append))
-    assert told == [Said("1 other file was left out: hidden, linked, or not a photo")]
 
 
 def test_the_fake_answers_as_a_classifier_would(folder):

@@ -1,0 +1,141 @@
+"""From what was typed to photos: files, folders, patterns, archives, and names on standard input."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from sortograph.errors import DataError, counted
+from sortograph.images.archive import is_archive, members_of, place_of
+from sortograph.images.walk import photos_below
+
+if TYPE_CHECKING:
+    from io import BufferedReader
+
+    from sortograph.records import Progress
+
+STDIN = "-"
+_BLOCK = 1 << 16
+_Count = Callable[[int], None]
+
+
+def find_photos(
+    inputs: Iterable[str | os.PathLike[str]], *, progress: Progress | None = None
+) -> Iterator[Path]:
+    """Files as given, and the photos in folders, in .zip and .tar archives and below them, in natural order.
+
+    A name that does not exist may be a pattern with `*`, `?`, `[ab]` or `**`, or name a photo in an archive:
+    photos.zip/cats/1.jpg, as those found in one are named, too.
+    "-" stands for the names on standard input, one a line, or each ended by a zero byte; those are not
+    looked for here, so that one of them that is gone costs no more than its own answer. Folders are walked
+    and names read while photos are taken; how many other files were left out is told in the end.
+
+    Raises DataError at once for other names that do not exist, all of them in one message, and for archives
+    that cannot be opened; and at the end when nothing was found.
+    """
+    given = [os.fspath(name) for name in inputs]
+    found = [_expanded(name) for name in given]
+    missing = [name for name, paths in zip(given, found, strict=True) if paths is None]
+    if missing:
+        raise DataError(
+            "no such file or folder" if len(missing) == 1 else f"{len(missing)} names do not exist",
+            where=_listed(missing),
+            expected="photos, folders or archives of photos, patterns, or - for names on standard input",
+        )
+    paths = chain.from_iterable(each for each in found if each is not None)
+    return _photos(paths, given, progress)
+
+
+def _expanded(name: str) -> Iterable[Path] | None:
+    """What a name stands for; None where that does not exist. Raises DataError for unreadable archives."""
+    if name == STDIN:
+        return names_on(cast("BufferedReader", sys.stdin.buffer)) if sys.stdin is not None else ()
+    if os.path.lexists(name):
+        path = Path(name)
+        if is_archive(path):
+            members_of(path)  # what is wrong with it is told before anything is answered
+        return (path,)
+    try:
+        return (Path(name),) if place_of(Path(name)) else _matched(name)
+    except (OSError, ValueError):  # a name that the system does not even look for
+        return None
+
+
+def _matched(name: str) -> Iterable[Path] | None:
+    from sortograph.images.patterns import is_pattern, matches
+
+    if not is_pattern(name):
+        return None
+    paths = matches(name)
+    first = next(paths, None)
+    return None if first is None else chain((first,), paths)
+
+
+def names_on(stream: BufferedReader) -> Iterator[Path]:
+    """The names on a stream, while they are read: one a line, or each ended by a zero byte."""
+    data = stream.read1(_BLOCK)
+    while b"\0" not in data and b"\n" not in data and (block := stream.read1(_BLOCK)):
+        data += block
+    end, spare = (b"\0", b"") if b"\0" in data else (b"\n", b"\r")
+    more = True
+    while more:
+        *whole, data = data.split(end)
+        yield from (Path(os.fsdecode(name)) for line in whole if (name := line.removesuffix(spare)))
+        data += (block := stream.read1(_BLOCK))
+        more = bool(block)
+    if name := data.removesuffix(spare):
+        yield Path(os.fsdecode(name))
+
+
+def _photos(paths: Iterable[Path], given: list[str], progress: Progress | None) -> Iterator[Path]:
+    found, others = 0, 0
+
+    def leave_out(count: int) -> None:
+        nonlocal others
+        others += count
+
+    for path in paths:
+        for photo in _inside(path, leave_out):
+            found += 1
+            yield photo
+    if others and progress is not None:
+        from sortograph.records import Said
+
+        were = "was" if others == 1 else "were"
+        progress(Said(f"{counted(others, 'other file')} {were} left out: hidden, linked, or not a photo"))
+    if not found and any(name != STDIN for name in given):
+        raise DataError("no photos", where=_listed(given), expected="files with the suffix of a photo")
+
+
+def _inside(path: Path, leave_out: _Count) -> Iterable[Path]:
+    # Unlike Path.is_dir, this takes names that are too long for no folder instead of raising.
+    if os.path.isdir(path):  # noqa: PTH112
+        return photos_below(path, leave_out)
+    return _photos_in(path, leave_out) if is_archive(path) else (path,)
+
+
+def _photos_in(archive: Path, leave_out: _Count) -> Iterator[Path]:
+    """The members of an archive, those of a folder before those of the folders in it."""
+    from sortograph.images.names import natural_key
+
+    members = members_of(archive)
+    leave_out(members.unsafe)
+    waiting = [""]
+    while waiting:
+        folder = members.folders[waiting.pop()]
+        if folder is None:  # hidden, and counted by the one above it
+            continue
+        leave_out(folder.ignored)
+        yield from (archive / name for name in sorted(folder.files, key=natural_key))
+        waiting += sorted(folder.folders, key=natural_key, reverse=True)
+
+
+def _listed(names: Iterable[str]) -> str:
+    """The first ten."""
+    from sortograph.dataset.names import listed  # only for errors: nothing else of it is needed
+
+    return listed(names)

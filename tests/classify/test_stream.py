@@ -1,0 +1,128 @@
+"""Order, batches and threads of many photos."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from sortograph.classify import stream
+from sortograph.classify.stream import Pace, best_size, ordered
+
+
+def squares(source, pace):
+    return list(ordered(iter(source), lambda batch: [k * k for k in batch], pace))
+
+
+@pytest.mark.parametrize("runners", [1, 2, 5])
+@pytest.mark.parametrize("count", [0, 1, 2, 63, 200])
+def test_answers_come_in_order(runners, count):
+    assert squares(range(count), Pace((1, 2, 4, 8), runners)) == [k * k for k in range(count)]
+
+
+def test_a_slow_batch_holds_up_the_others_but_not_their_order():
+    first = threading.Event()
+
+    def work(batch):
+        if batch == [0]:
+            assert first.wait(5)
+        elif batch == [3]:
+            first.set()
+        return batch
+
+    assert list(ordered(iter(range(8)), work, Pace((1,), 2))) == list(range(8))
+
+
+def test_all_threads_work_at_once():
+    together = threading.Barrier(3, timeout=5)
+
+    def work(batch):
+        together.wait()
+        return batch
+
+    assert list(ordered(iter(range(9)), work, Pace((1,), 3))) == list(range(9))
+
+
+def test_answers_before_a_failure_are_given():
+    def work(batch):
+        return [12 // (3 - k) for k in batch]
+
+    answers = ordered(iter(range(100)), work, Pace((1,), 2))
+    assert [next(answers) for _ in range(3)] == [4, 6, 12]
+    with pytest.raises(ZeroDivisionError):
+        next(answers)
+
+
+class Clock:
+    """Stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.mark.parametrize(("fixed", "each", "best"), [(0.0, 1.0, 1), (4.0, 1.0, 8), (0.2, 1.0, 4)])
+def test_the_batch_that_takes_the_least_time_is_kept(monkeypatch, fixed, each, best):
+    # A call costs something by itself, a photo something each, and those of a large batch more.
+    clock = Clock()
+    monkeypatch.setattr(stream, "_clock", clock)
+    pace = Pace((1, 2, 4, 8), 1)
+
+    def model(photos):
+        clock.now += fixed + each * len(photos) * (1.06 if len(photos) == 8 else 1)
+        return photos
+
+    call = pace.timed(model)
+    sizes = []
+    for _ in range(20):
+        sizes.append(pace.size())
+        call(list(range(sizes[-1])))
+    assert sizes[:12] == [1, 1, 1, 2, 2, 2, 4, 4, 4, 8, 8, 8]
+    assert set(sizes[12:]) == {best}
+    assert best_size({1: 1.0}) == 1
+
+
+def test_a_batch_size_that_was_given_is_kept():
+    pace = Pace((5,), 2)
+    assert [pace.size() for _ in range(3)] == [5, 5, 5]
+
+
+@pytest.mark.parametrize(("faster", "limit"), [(1.0, 8), (1.2, 4)])
+def test_fewer_threads_where_they_get_more_done(faster, limit):
+    clock = Clock()
+    pace = Pace((1,), 8, clock)
+    limits = []
+    for _ in range(40):
+        limits.append(pace._crowd.limit)
+        clock.now += 0.1 / (faster if limits[-1] == 4 else 1.0)
+        pace.guarded(lambda batch: batch, [0])
+    assert limits[0] == 8
+    assert 4 in limits
+    assert pace._crowd.limit == limit
+
+
+def test_few_threads_are_all_used():
+    clock = Clock()
+    pace = Pace((1,), 3, clock)
+    for _ in range(40):
+        clock.now += 0.1
+        pace.guarded(lambda batch: batch, [0])
+        assert pace._crowd.limit == 3
+
+
+def test_no_more_than_the_limit_work_at_once():
+    pace, inside, most = Pace((1,), 4), [], []
+    pace._crowd.limit = 2
+
+    def work(batch):
+        inside.append(1)
+        most.append(len(inside))
+        inside.pop()
+        return batch
+
+    assert list(ordered(iter(range(50)), lambda batch: pace.guarded(work, batch), Pace((1,), 4))) == list(
+        range(50)
+    )
+    assert max(most) <= 2
