@@ -232,7 +232,7 @@ def test_half_a_copy_that_was_left_behind_is_replaced(homes, far_away, tree):
     before = tree(home / "photos")
     target = home / "photos-quarantine" / "cat" / "1.png"
     target.parent.mkdir(parents=True)
-    transfer._half(target).write_bytes(b"half")
+    transfer.half_of(target).write_bytes(b"half")
     assert moving.apply(plan).moved == NAMES
     assert [path.name for path in target.parent.iterdir()] == ["1.png"]
     moving.undo(plan)

@@ -10,7 +10,7 @@ import pytest
 
 from sortograph.errors import PhotoError
 from sortograph.moving import transfer
-from sortograph.moving.transfer import move_new, numbered, settle
+from sortograph.moving.transfer import copy_new, move_new, numbered, put_new, settle, take_away
 
 SHA = hashlib.sha256(b"content").hexdigest()
 
@@ -178,7 +178,7 @@ def test_settling_one_file_with_two_names(ends):
 
 def test_settling_removes_half_a_copy(ends):
     source, target = ends
-    transfer._half(target).write_bytes(b"con")
+    transfer.half_of(target).write_bytes(b"con")
     assert not settle(source, target, SHA)
     assert not any(target.parent.iterdir())
 
@@ -207,3 +207,37 @@ def test_the_new_name_is_on_the_disk_before_the_old_one_goes(ends, disks, monkey
     move_new(source, target, SHA)
     assert (target.parent, True, True) in seen
     assert seen[-1] == (source.parent, True, False)
+
+
+def test_a_copy_leaves_the_source(ends):
+    source, target = ends
+    before = source.stat()
+    copy_new(source, target, SHA)
+    assert (source.read_bytes(), target.read_bytes()) == (b"content", b"content")
+    assert (target.stat().st_mtime_ns, target.stat().st_mode) == (before.st_mtime_ns, before.st_mode)
+    assert [path.name for path in target.parent.iterdir()] == ["b"]
+    with pytest.raises(FileExistsError):
+        copy_new(source, target, SHA)
+    assert [path.name for path in target.parent.iterdir()] == ["b"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows renames in one step")
+@pytest.mark.parametrize("disks", [1, 2])
+@pytest.mark.parametrize("how", ["written to", "replaced"])
+def test_between_its_halves_a_move_can_still_be_given_up(ends, disks, how, tmp_path, request):
+    """A source that someone changes after it was put in place stays, and stays alone."""
+    source, target = ends
+    if disks == 2:
+        request.getfixturevalue("far_away")
+    facts = put_new(source, target, SHA)
+    assert (source.read_bytes(), target.read_bytes()) == (b"content", b"content")
+    if how == "replaced":
+        (tmp_path / "new").write_bytes(b"changed")
+        (tmp_path / "new").replace(source)
+    else:
+        source.chmod(0o600)
+        source.write_bytes(b"changed")
+    with pytest.raises(PhotoError, match="while it was moved"):
+        take_away(source, target, facts)
+    assert source.read_bytes() == b"changed"
+    assert not target.exists()

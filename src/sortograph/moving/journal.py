@@ -38,8 +38,13 @@ class Journal:
         with storage_errors(self._path):
             while rest:
                 rest = rest[self._file.write(rest) :]
-            if durable:
-                os.fsync(self._file.fileno())
+        if durable:
+            self.sync()
+
+    def sync(self) -> None:
+        """Return when all that was written is on the disk. Raises StorageError."""
+        with storage_errors(self._path):
+            os.fsync(self._file.fileno())
 
     def close(self) -> None:
         self._file.close()

@@ -4,7 +4,6 @@ after a stop at any moment `apply` goes on and `undo` restores."""
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
@@ -14,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from sortograph.errors import PhotoError, StorageError
-from sortograph.files import storage_errors, sync_folder
+from sortograph.files import sync_folder
 from sortograph.moving import trail as acts
 from sortograph.moving.journal import alone
+from sortograph.moving.keeping import as_it_was, storage_of
 from sortograph.moving.plan import Plan, Planned, check_root, journal_of, read_plan
 from sortograph.moving.trail import Passage, Trail
 from sortograph.moving.transfer import (
@@ -142,7 +142,7 @@ class _Work:
         if self._dry:
             alone_there = not os.path.lexists(source) and holds(target, passage.sha256)
             return alone_there or is_twice(source, target, passage.sha256)
-        with _storage(target):
+        with storage_of(target):
             if os.path.lexists(source) and not holds(source, passage.sha256):
                 settle(target, source, passage.sha256)  # changed meanwhile: it is not to be moved
                 return False
@@ -156,9 +156,9 @@ class _Work:
         source, target = self._ends(passage)
         was_out = passage.state == acts.RETURNING or os.path.lexists(target)
         if not self._dry:
-            with _storage(source):
+            with storage_of(source):
                 if settle(target, source, passage.sha256):
-                    _as_it_was(source, passage)
+                    as_it_was(source, passage.mtime_ns, passage.mode)
             self.trail.record(acts.RESTORED, path=passage.path)
         return was_out
 
@@ -169,7 +169,7 @@ class _Work:
             target = self.plan.to / name
             if os.path.lexists(target):
                 continue
-            with _storage(target):
+            with storage_of(target):
                 self._make_folders(name)
                 self.trail.record(
                     acts.MOVING,
@@ -196,14 +196,14 @@ class _Work:
 
     def _return(self, passage: Passage) -> None:
         source, target = self._ends(passage)
-        with _storage(source):
+        with storage_of(source):
             source.parent.mkdir(parents=True, exist_ok=True)
             self.trail.record(acts.RETURNING, durable=True, path=passage.path)
             try:
                 move_new(target, source, passage.sha256)
             except FileExistsError:
                 raise PhotoError(_TAKEN) from None
-            _as_it_was(source, passage)
+            as_it_was(source, passage.mtime_ns, passage.mode)
         self.trail.record(acts.RESTORED, path=passage.path)
 
 
@@ -249,25 +249,3 @@ def _check(root: Path, path: str, sha256: str, size: int | None = None) -> None:
     file = root / path
     if (size is not None and file.lstat().st_size != size) or fingerprint(file)[0] != sha256:
         raise PhotoError("its content has changed")
-
-
-def _as_it_was(photo: Path, passage: Passage) -> None:
-    """Time of change and permissions, which file systems on the way may not have kept."""
-    facts = photo.stat()
-    if facts.st_mtime_ns != passage.mtime_ns:
-        os.utime(photo, ns=(facts.st_atime_ns, passage.mtime_ns))
-    if stat.S_IMODE(facts.st_mode) != passage.mode:
-        photo.chmod(passage.mode)
-
-
-@contextlib.contextmanager
-def _storage(place: Path) -> Iterator[None]:
-    """OSError → StorageError that names the file of the error, or PhotoError where one name is too long."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno == errno.ENAMETOOLONG:
-            raise PhotoError("its name is too long for the file system that it would go to") from None
-        named = error.filename2 or error.filename or place
-        with storage_errors(Path(os.fsdecode(named))):
-            raise

@@ -56,7 +56,7 @@ def check_photo(root: Path, path: str) -> None:
             facts = where.lstat()
         except (OSError, ValueError):
             raise PhotoError("it is gone") from None
-        if _is_link(facts):
+        if is_link(facts):
             raise PhotoError("a link" if where == root / path else "it lies behind a link")
     if not stat.S_ISREG(facts.st_mode):
         raise PhotoError("not a file")
@@ -67,7 +67,7 @@ def is_blocked(root: Path, path: str) -> bool:
     for folder in list((root / path).parents)[: path.count("/")]:
         with contextlib.suppress(OSError):
             facts = folder.lstat()
-            if _is_link(facts) or not stat.S_ISDIR(facts.st_mode):
+            if is_link(facts) or not stat.S_ISDIR(facts.st_mode):
                 return True
     return False
 
@@ -80,13 +80,17 @@ def holds(path: Path, sha256: str) -> bool:
         return False
 
 
-def is_twice(one: Path, other: Path, sha256: str) -> bool:
-    """Whether both are there and the same: one file with two names, or two with this content."""
+def is_one(one: Path, other: Path) -> bool:
+    """Whether both are there, as two names of one file."""
     try:
-        same = os.path.samestat(one.lstat(), other.lstat())
+        return os.path.samestat(one.lstat(), other.lstat())
     except OSError:
         return False
-    return same or (holds(one, sha256) and holds(other, sha256))
+
+
+def is_twice(one: Path, other: Path, sha256: str) -> bool:
+    """Whether both are there and the same: one file with two names, or two with this content."""
+    return is_one(one, other) or (holds(one, sha256) and holds(other, sha256))
 
 
 def move_new(source: Path, target: Path, sha256: str) -> None:
@@ -95,13 +99,73 @@ def move_new(source: Path, target: Path, sha256: str) -> None:
     Raises FileExistsError when it is taken, OSError when it cannot be done, PhotoError when the content has
     changed meanwhile. Then the source is as it was, and the target not there.
     """
+    facts = put_new(source, target, sha256)
+    sync_folder(target.parent)
+    take_away(source, target, facts)
+    sync_folder(source.parent)
+
+
+def put_new(source: Path, target: Path, sha256: str) -> os.stat_result | None:
+    """The first half of a move: the file is at `target`, too. `take_away` is the second one; between them the
+    folder of `target` is to be flushed, once for as many files as there are.
+
+    Returns what the source is like now, None where it is gone already. Raises as `move_new` does.
+    """
     try:
-        _rename_new(source, target)
+        return _second_name(source, target)
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
-        _copy_new(source, target, sha256)
-    sync_folder(source.parent)
+    return copy_new(source, target, sha256)
+
+
+def take_away(source: Path, target: Path, facts: os.stat_result | None) -> None:
+    """The second half: both have the content, and now only the target.
+
+    facts: what `put_new` returned. Raises OSError where the source cannot be removed, and PhotoError where it
+    has been changed or replaced since: the source is alone then.
+    """
+    try:
+        if facts is not None and not is_same_state(source.lstat(), facts):
+            target.unlink()
+            raise PhotoError("it has changed while it was moved")
+        if facts is not None:
+            remove(source)
+    except FileNotFoundError:  # another program was faster
+        return
+    except OSError:  # a read-only folder
+        target.unlink()
+        raise
+
+
+def copy_new(source: Path, target: Path, sha256: str) -> os.stat_result:
+    """Copy a file with this content to a name that is not taken: flushed to the disk, read again, compared.
+
+    Returns what the source is like. Raises as `move_new` does.
+    """
+    half = half_of(target)
+    with contextlib.suppress(FileNotFoundError):
+        half.unlink()
+    try:
+        _copy(source, half)
+        facts = source.lstat()
+        if fingerprint(half)[0] != sha256 or fingerprint(source)[0] != sha256:
+            raise PhotoError("it has changed while it was copied")
+        _rename_new(half, target)
+    except (OSError, PhotoError):
+        with contextlib.suppress(OSError):
+            half.unlink()
+        raise
+    return facts
+
+
+def is_same_state(one: os.stat_result, other: os.stat_result) -> bool:
+    """Whether both are one file that was not written to in between; a name that came or went changes
+    nothing."""
+    return os.path.samestat(one, other) and (one.st_size, one.st_mtime_ns) == (
+        other.st_size,
+        other.st_mtime_ns,
+    )
 
 
 def settle(source: Path, target: Path, sha256: str) -> bool:
@@ -111,11 +175,12 @@ def settle(source: Path, target: Path, sha256: str) -> bool:
     """
     for place in (source, target):
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            _half(place).unlink()
+            half_of(place).unlink()
     if os.path.lexists(source):
         twice = is_twice(source, target, sha256)
         if twice:
-            _leave_one(source, target)
+            sync_folder(target.parent)
+            take_away(source, target, source.lstat())
         return twice
     return holds(target, sha256)
 
@@ -142,48 +207,31 @@ def _fitted(stem: str, tail: str) -> str:
     return stem + tail
 
 
-def _rename_new(source: Path, target: Path) -> None:
+def _second_name(source: Path, target: Path) -> os.stat_result | None:
+    """Both names for one file, or, where there are no such links, the new name alone."""
     if os.name == "nt":
         source.rename(target)
-        return
+        return None
     try:
         target.hardlink_to(source)
     except OSError as error:
         if error.errno not in _NO_LINKS:
             raise
-        if os.path.lexists(target):
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target)) from None
+        _refuse_taken(target)
         source.rename(target)
-        return
-    _leave_one(source, target)
+        return None
+    return target.lstat()
 
 
-def _copy_new(source: Path, target: Path, sha256: str) -> None:
-    half = _half(target)
-    with contextlib.suppress(FileNotFoundError):
+def _rename_new(half: Path, target: Path) -> None:
+    """A file of our own to a name that is not taken."""
+    if _second_name(half, target) is not None:
         half.unlink()
-    try:
-        _copy(source, half)
-        if fingerprint(half)[0] != sha256 or fingerprint(source)[0] != sha256:
-            raise PhotoError("it has changed while it was copied")
-        _rename_new(half, target)
-    except (OSError, PhotoError):
-        with contextlib.suppress(OSError):
-            half.unlink()
-        raise
-    _leave_one(source, target)
 
 
-def _leave_one(source: Path, target: Path) -> None:
-    """Both have the content, and now only the target; the source alone where it cannot be removed."""
-    sync_folder(target.parent)
-    try:
-        _remove(source)
-    except FileNotFoundError:  # another program was faster
-        return
-    except OSError:  # a read-only folder
-        target.unlink()
-        raise
+def _refuse_taken(target: Path) -> None:
+    if os.path.lexists(target):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
 
 
 def _copy(source: Path, half: Path) -> None:
@@ -194,7 +242,8 @@ def _copy(source: Path, half: Path) -> None:
     shutil.copystat(source, half)
 
 
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
+    """Raises OSError."""
     try:
         path.unlink()
     except PermissionError:
@@ -204,11 +253,11 @@ def _remove(path: Path) -> None:
         path.unlink()
 
 
-def _half(target: Path) -> Path:
+def half_of(target: Path) -> Path:
     """The name of a copy that is under way: always the same, so that it is found again."""
     name = hashlib.sha256(os.fsencode(target.name)).hexdigest()
     return target.with_name(f".moving-{name[:24]}")
 
 
-def _is_link(facts: os.stat_result) -> bool:
+def is_link(facts: os.stat_result) -> bool:
     return stat.S_ISLNK(facts.st_mode) or getattr(facts, "st_reparse_tag", 0) in _LINKS

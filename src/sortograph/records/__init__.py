@@ -24,6 +24,15 @@ if TYPE_CHECKING:
     from sortograph.records.predictions import Prediction, PredictionTable
     from sortograph.records.progress import EpochDone, Event, Progress, Said, Step, silent
     from sortograph.records.run import EpochRow, RunRecord
+    from sortograph.records.sorting import (
+        Correction,
+        Renamed,
+        Review,
+        Sorted,
+        SortFile,
+        SortPlan,
+        Undone,
+    )
     from sortograph.records.sweeps import (
         Claimed,
         Configuration,
@@ -52,6 +61,7 @@ __all__ = [
     "ConformalRow",
     "Contender",
     "Contrast",
+    "Correction",
     "CurvePoint",
     "DatasetIndex",
     "Diagnosis",
@@ -74,6 +84,8 @@ __all__ = [
     "Rejected",
     "ReliabilityBin",
     "Remedy",
+    "Renamed",
+    "Review",
     "RunOutcome",
     "RunRecord",
     "RunTask",
@@ -81,11 +93,15 @@ __all__ = [
     "Runner",
     "Said",
     "Slice",
+    "SortFile",
+    "SortPlan",
+    "Sorted",
     "Standing",
     "Step",
     "Swept",
     "Trial",
     "Trust",
+    "Undone",
     "Verdict",
     "leaks",
     "silent",
@@ -107,6 +123,7 @@ _NAMES = {
     "predictions": ("Prediction", "PredictionTable"),
     "progress": ("EpochDone", "Event", "Progress", "Said", "Step", "silent"),
     "run": ("EpochRow", "RunRecord"),
+    "sorting": ("Correction", "Renamed", "Review", "SortFile", "SortPlan", "Sorted", "Undone"),
     "trust": ("AbstainRow", "ConformalRow", "LikenessRow", "ReliabilityBin", "Trust"),
     "sweeps": (
         "Claimed",
