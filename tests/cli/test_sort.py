@@ -20,7 +20,7 @@ class Terminal(io.StringIO):
 
 @pytest.fixture(autouse=True)
 def _model(monkeypatch):
-    monkeypatch.setattr(verbs, "load", lambda _model, max_error=None: FakeClassifier(["cat", "dog"]))
+    monkeypatch.setattr(verbs, "load", lambda *_, **__: FakeClassifier(["cat", "dog"]))
     monkeypatch.setattr(sys, "stdin", io.StringIO("yes\n"))
 
 

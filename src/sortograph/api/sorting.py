@@ -9,6 +9,7 @@ from pathlib import Path
 
 from sortograph import sorting
 from sortograph.classify import Classifier, FakeClassifier, find_photos, load
+from sortograph.classify.machine import cores
 from sortograph.errors import DataError, UsageError, command, counted, nearest
 from sortograph.files import is_in, write_csv
 from sortograph.records import Prediction, Progress, Said, Step, silent
@@ -119,7 +120,7 @@ def watch_sort(
         carrier: Carrier | None = None
         while (ready := _next(arrivals)) is not None:
             photos = [photo for photo in ready if not photo.is_symlink()]
-            plan = sorting.make_plan(wish, classifier.predict_many(photos, top_k=1))
+            plan = sorting.make_plan(wish, classifier.predict_many(photos, top_k=1, threads=cores()))
             sorting.check_room(plan.source, plan.destination, plan.way, plan.files)
             if carrier is None and plan.files:
                 carrier = Carrier(stack.enter_context(sorting.new_trail(plan)))
@@ -142,7 +143,7 @@ def _wish(
     checked = sorting.read_template(template)
     home, place = sorting.check_ends(Path(source), Path(into))
     if isinstance(model, str | os.PathLike):
-        classifier: Classifier | FakeClassifier = load(model, max_error=max_error)
+        classifier: Classifier | FakeClassifier = load(model, threads=1, max_error=max_error)
     elif max_error is not None:
         raise UsageError("max_error for a model that is open already", fix="load(model, max_error=…)")
     else:
@@ -164,7 +165,7 @@ def _photos(source: Path, progress: Progress) -> list[Path]:
 def _answers(
     classifier: Classifier | FakeClassifier, photos: Sequence[Path], progress: Progress
 ) -> Iterator[Prediction]:
-    for done, answer in enumerate(classifier.predict_many(photos, top_k=1), 1):
+    for done, answer in enumerate(classifier.predict_many(photos, top_k=1, threads=cores()), 1):
         yield answer
         progress(Step("looking at photos", done, len(photos)))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from sortograph.cli import streams, words
+from sortograph.cli.text import wrong_share
 from sortograph.errors import UsageError, nearest
 
 COMMAND = f"{words.PROGRAM} predict"
@@ -40,7 +41,12 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--html", type=Path, metavar="FILE.html", help=words.PREDICT_PAGE)
     made.add_argument("--grid", type=Path, metavar="FILE.png", help=words.PREDICT_GRID)
     made.add_argument("--resume", action="store_true", help=words.PREDICT_RESUME)
-    made.add_argument("--max-error", type=_share, metavar="SHARE", help=words.PREDICT_MAX_ERROR)
+    made.add_argument(
+        "--max-error",
+        type=lambda text: wrong_share(text, COMMAND),
+        metavar="SHARE",
+        help=words.PREDICT_MAX_ERROR,
+    )
     made.add_argument("--top-k", type=int, metavar="N", help=words.PREDICT_TOP_K)
     made.add_argument("--threads", type=int, metavar="N", help=words.PREDICT_THREADS)
     made.add_argument("--isolate", action="store_true", help=words.PREDICT_ISOLATE)
@@ -80,24 +86,6 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         )
     options.top_k = options.top_k or (5 if options.json else 1)
     return options
-
-
-def _share(text: str) -> float:
-    """
-    >>> _share("2%"), _share("0.02")
-    (0.02, 0.02)
-    """
-    try:
-        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-    except ValueError:
-        value = -1.0
-    if not 0 < value < 1:
-        raise UsageError(
-            f"--max-error is {text}",
-            expected="a share of wrong answers, such as 2% or 0.02",
-            fix=f"{COMMAND} --help",
-        )
-    return value
 
 
 def _with_csv_place(arguments: list[str]) -> list[str]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sortograph.cli import draw, options, streams, tables, words
+from sortograph.cli.text import wrong_share
 from sortograph.errors import Interrupted, UsageError, counted
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class _Wish:
     @property
     def share(self) -> float | None:
         """Raises UsageError."""
-        return None if self.max_error is None else _share(self.max_error)
+        return None if self.max_error is None else wrong_share(self.max_error, f"{words.PROGRAM} sort")
 
     def typed(self, *more: str) -> str:
         """The command, as it is typed once more."""
@@ -210,21 +211,6 @@ def _way(chosen: dict[str, bool]) -> str:
     if len(ways) > 1:
         raise UsageError(" and ".join(f"--{way}" for way in ways), expected="one of them")
     return ways[0] if ways else "copy"
-
-
-def _share(text: str) -> float:
-    """
-    >>> _share("2%"), _share("0.02")
-    (0.02, 0.02)
-    """
-    try:
-        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-    except ValueError:
-        value = -1.0
-    if not 0 < value < 1:
-        expected = "a share of wrong answers, such as 2% or 0.02"
-        raise UsageError(f"--max-error is {text}", expected=expected)
-    return value
 
 
 def _refuse_more(*given: object) -> None:

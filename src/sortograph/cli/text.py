@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import unicodedata
 
+from sortograph.errors import UsageError
+
 
 def width(text: str) -> int:
     """Columns of a terminal that the text takes: East Asian wide characters take two, accents none.
@@ -27,6 +29,25 @@ def percent(share: float) -> str:
     '91.2 %'
     """
     return f"{100 * share:.1f} %"
+
+
+def wrong_share(text: str, command: str) -> float:
+    """What --max-error says, 0–1. Raises UsageError.
+
+    >>> wrong_share("2%", "predict"), wrong_share("0.02", "predict")
+    (0.02, 0.02)
+    """
+    try:
+        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        value = -1.0
+    if not 0 < value < 1:
+        raise UsageError(
+            f"--max-error is {text}",
+            expected="a share of wrong answers, such as 2% or 0.02",
+            fix=f"{command} --help",
+        )
+    return value
 
 
 def _columns(character: str) -> int:
