@@ -28,9 +28,10 @@ def test_names_are_what_they_are_called(name):
 
 def test_verbs():
     assert sorted(VERBS) == [
-        "add_weights", "audit", "backbones", "cache_info", "clear_cache", "compare", "demo", "diagnose",
-        "doctor", "evaluate", "explain", "index", "load", "predict", "quarantine", "recipes", "report",
-        "sweep", "train", "weights",
+        "add_weights", "apply_sort", "audit", "backbones", "cache_info", "clear_cache", "compare",
+        "demo", "diagnose", "doctor", "evaluate", "explain", "index", "load", "predict", "quarantine",
+        "recipes", "report", "resume_sort", "review", "sort", "sweep", "train", "undo", "watch_sort",
+        "weights",
     ]  # fmt: skip
 
 

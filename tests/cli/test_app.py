@@ -7,7 +7,7 @@ from sortograph.cli import app
 
 VERBS = [
     "index", "audit", "quarantine", "train", "evaluate", "report", "explain", "diagnose", "compare", "sweep",
-    "predict", "recipes", "backbones", "weights", "cache", "demo", "doctor",
+    "predict", "sort", "undo", "review", "recipes", "backbones", "weights", "cache", "demo", "doctor",
 ]  # fmt: skip
 EVERYWHERE = {"--json", "--quiet", "--verbose", "--debug"}
 

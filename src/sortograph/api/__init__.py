@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sortograph.api.predicting import load, predict, prediction_grid
     from sortograph.api.quarantining import quarantine
     from sortograph.api.reviewing import Evaluated, evaluate, report
+    from sortograph.api.sorting import apply_sort, resume_sort, review, sort, undo, watch_sort
     from sortograph.api.stock import add_weights, backbones, weights
     from sortograph.api.sweeping import sweep
     from sortograph.api.training import train
@@ -25,6 +26,7 @@ __all__ = [
     "Audited",
     "Evaluated",
     "add_weights",
+    "apply_sort",
     "audit",
     "backbones",
     "cache_info",
@@ -45,8 +47,13 @@ __all__ = [
     "quarantine",
     "recipes",
     "report",
+    "resume_sort",
+    "review",
+    "sort",
     "sweep",
     "train",
+    "undo",
+    "watch_sort",
     "weights",
 ]
 
@@ -63,6 +70,7 @@ _NAMES = {
     "predicting": ("load", "predict", "prediction_grid"),
     "quarantining": ("quarantine",),
     "reviewing": ("Evaluated", "evaluate", "report"),
+    "sorting": ("apply_sort", "resume_sort", "review", "sort", "undo", "watch_sort"),
     "stock": ("add_weights", "backbones", "weights"),
     "sweeping": ("sweep",),
     "training": ("train",),

@@ -21,6 +21,9 @@ from sortograph.cli import (
     judge,
     quarantine,
     recipes,
+    review,
+    serve,
+    sort,
     streams,
     sweep,
     train,
@@ -75,6 +78,10 @@ def app() -> typer.Typer:
         add_help_option=False,
         context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
     )(_predict)
+    made.command("sort")(deferred(sort.sort))
+    made.command("undo")(deferred(sort.undo))
+    made.command("review")(deferred(review.review))
+    made.command("serve")(deferred(serve.serve))
     made.add_typer(recipes.app(), name="recipes")
     made.command("backbones")(deferred(backbones.backbones))
     made.add_typer(weights.app(), name="weights")

@@ -1,0 +1,201 @@
+"""What the routes ask: photos in, answers out, within limits. Knows no HTTP but its refusals."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sortograph.records import Prediction
+from sortograph.serve.bodies import Held, Part
+from sortograph.serve.corrections import Corrections
+from sortograph.serve.decoding import Decoders
+from sortograph.serve.limits import Limits
+from sortograph.serve.metrics import Metrics
+from sortograph.serve.models import Model, Shelf
+from sortograph.serve.problems import BUSY, CORRECTIONS_OFF, DRAINING, LATE, PHOTO, Kind, Refusal
+
+_LONGEST = 30  # seconds that a client is told to wait
+_HEATMAPS = 4  # that may wait for the one that is being made
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What one request gets. decode and answer: seconds of reading, and of the model with the wait for it."""
+
+    model: Model
+    predictions: tuple[Prediction, ...]
+    heatmap: str | None
+    decode: float
+    answer: float
+
+    def to_json(self, top_k: int) -> dict[str, Any]:
+        rows = [
+            {**replace(found, top_k=found.top_k[:top_k]).to_json(), "heatmap": self.heatmap}
+            for found in self.predictions
+        ]
+        return {"model": self.model.name, "sha256": self.model.sha256, "predictions": rows}
+
+
+class Service:
+    """
+    shelf, decoders, corrections (None where they are off): the parts that do the work
+    draining: set once the server is to stop: what was accepted is finished, nothing more is
+    """
+
+    def __init__(
+        self, shelf: Shelf, decoders: Decoders, limits: Limits, corrections: Corrections | None = None
+    ) -> None:
+        self.shelf, self.decoders, self.limits, self.corrections = shelf, decoders, limits, corrections
+        self.metrics, self.held = Metrics(), Held(limits.held)
+        self.started = self.draining = False
+        self.at_work = 0  # requests
+        self._waiting = 0  # photos
+        self._heating = asyncio.Semaphore(1)
+        self._heatmaps = 0
+        self._count()
+
+    def _count(self) -> None:
+        self.metrics.waiting.set_function(lambda: self._waiting)
+        self.metrics.held.set_function(lambda: self.held.now)
+        self.shelf.told = lambda name, well: self.metrics.reloads.labels(name, _went(well)).inc()
+        self.shelf.opened = self._count_batches
+        for model in self.shelf.all():
+            self._count_batches(model)
+
+    def _count_batches(self, model: Model) -> None:
+        model.desk.told = self.metrics.batches.labels(model.name).observe
+
+    @property
+    def state(self) -> str:
+        """ready, or why no more should be sent here."""
+        if self.draining:
+            return "draining"
+        if not self.started:
+            return "starting"
+        return "failing" if any(model.desk.broken for model in self.shelf.all()) else "ready"
+
+    @contextmanager
+    def accepted(self) -> Iterator[None]:
+        """One request, before its body is read. Raises Refusal while draining, or when too many wait."""
+        if self.draining:
+            raise Refusal(DRAINING, "the server is stopping", fix="try again in a few seconds")
+        self._check_room(1, self.shelf.get(None))
+        self.at_work += 1
+        try:
+            yield
+        finally:
+            self.at_work -= 1
+
+    async def predict(self, model: Model, photos: Sequence[Part], top_k: int, heat: bool) -> Answered:
+        """Answers for photos, in their order. Raises Refusal when there is no room, when none of them can be
+        read, when the model fails, or when it takes too long."""
+        with self._room(len(photos), model):
+            try:
+                async with asyncio.timeout(self.limits.seconds):
+                    answered = await self._predict(model, photos, heat)
+            except TimeoutError:
+                raise Refusal(LATE, "the answer took too long", fix="send fewer photos at once") from None
+        for found in answered.predictions:
+            self.metrics.photos.labels(model.name, _outcome(found)).inc()
+        if all(found.error is not None for found in answered.predictions):
+            first = answered.predictions[0].error or ""
+            what = first if len(photos) == 1 else f"none of {len(photos)} photos could be read"
+            rows = answered.to_json(top_k)["predictions"]
+            raise Refusal(PHOTO, what, expected="a photo", more={"predictions": rows})
+        return answered
+
+    async def correct(self, model: Model, photo: bytes, label: str, told: tuple[str, str]) -> dict[str, Any]:
+        """Stores a photo with its right label; `told`: what was predicted, and the hash of who did.
+
+        Raises Refusal for what cannot be read, StorageError.
+        """
+        if self.corrections is None:
+            raise corrections_off()
+        with self._room(1, model):
+            reading = await self.decoders.read(photo, model.manifest.preprocess)
+        if reading.reason:
+            raise Refusal(PHOTO, reading.reason, expected="a photo")
+        stored = await asyncio.to_thread(self.corrections.add, photo, label, *told)
+        self.metrics.corrections.inc()
+        return stored.to_json()
+
+    async def _predict(self, model: Model, photos: Sequence[Part], heat: bool) -> Answered:
+        if len(photos) == 1:  # without a task of its own
+            found = [await self._answer(model, photos[0], heat)]
+        else:
+            found = await asyncio.gather(*(self._answer(model, photo, False) for photo in photos))
+        heatmap = found[0][1]
+        slowest = (max(times[k] for _, _, times in found) for k in range(2))
+        return Answered(model, tuple(prediction for prediction, _, _ in found), heatmap, *slowest)
+
+    async def _answer(
+        self, model: Model, photo: Part, heat: bool
+    ) -> tuple[Prediction, str | None, tuple[float, float]]:
+        began = time.perf_counter()
+        with model.desk.expecting():
+            reading = await self.decoders.read(photo.data, model.manifest.preprocess)
+        decoded = time.perf_counter()
+        if reading.reason:
+            failed = Prediction(photo.filename, None, None, error=reading.reason)
+            return failed, None, (decoded - began, 0.0)
+        found = replace(await model.desk.ask(reading.pixels[0]), path=photo.filename)
+        heatmap = await self._heat(model, reading.pixels[0], found) if heat else None
+        return found, heatmap, (decoded - began, time.perf_counter() - decoded)
+
+    async def _heat(self, model: Model, pixels: Any, found: Prediction) -> str | None:
+        from sortograph.serve.heat import Late, heatmap
+
+        if found.error is not None:
+            return None
+        if self._heatmaps > _HEATMAPS:
+            raise Refusal(Kind(BUSY.status, BUSY.code, 5), "too many heatmaps at once", fix="try again soon")
+        bundle, label = model.crowd.bundle, model.manifest.classes.index(found.top_k[0][0])
+        self._heatmaps += 1
+        try:
+            async with self._heating:
+                return await asyncio.to_thread(
+                    heatmap, pixels, lambda photos: bundle.run(photos).logits, label, self.limits.seconds
+                )
+        except Late as late:
+            raise Refusal(LATE, late.what, fix="ask for it without one") from None
+        finally:
+            self._heatmaps -= 1
+
+    @contextmanager
+    def _room(self, count: int, model: Model) -> Iterator[None]:
+        self._check_room(count, model)
+        self._waiting += count
+        try:
+            yield
+        finally:
+            self._waiting -= count
+
+    def _check_room(self, count: int, model: Model) -> None:
+        if self._waiting and self._waiting + count > self.limits.queue:
+            wait = self._waiting * model.desk.pace / model.desk.lanes
+            raise Refusal(
+                Kind(BUSY.status, BUSY.code, min(_LONGEST, max(1, math.ceil(wait)))),
+                "too many photos wait for an answer",
+                fix="try again after the time in Retry-After",
+            )
+
+
+def corrections_off() -> Refusal:
+    return Refusal(
+        CORRECTIONS_OFF, "this server takes no corrections", fix="sortograph serve MODEL --corrections DIR"
+    )
+
+
+def _went(well: bool) -> str:
+    return "done" if well else "failed"
+
+
+def _outcome(found: Prediction) -> str:
+    if found.error is not None:
+        return "unreadable"
+    return "withheld" if found.label is None else "answered"
