@@ -43,7 +43,7 @@ Start with one of these:
   sortograph index PHOTOS   looks at photos of your own
   sortograph audit PHOTOS   tells what is wrong with them
   sortograph train PHOTOS   trains on them
-  sortograph sort RUN SRC --into DEST   sorts others by what was learned"""
+  sortograph serve RUN      opens a page for the model"""
 
 DIAGNOSE_PHOTOS = "The photos that the run had: for a learning curve, and for --try."
 DIAGNOSE_TRY = "Train short runs with the remedies, and tell what each really does to the validation photos."
