@@ -256,3 +256,24 @@ def test_spellings_of_names_are_kept(classifier, tmp_path):
         path.name for path in tmp_path.glob("*.png")
     )
     assert all(each.error is None for each in found)
+
+
+@pytest.mark.parametrize("isolate", [False, True])
+def test_what_cannot_be_opened_among_many_costs_its_own_answer(classifier, folder, monkeypatch, isolate):
+    """A packed backup, a damaged archive, a photo named in one, names that no system takes."""
+    photo = str(next(path for path in find_photos([folder]) if path.suffix == ".png"))
+    broken, backup = folder / "broken.zip", folder / "backup.tar.gz"
+    broken.write_bytes(b"PK no archive")
+    backup.write_bytes(b"\x1f\x8b")
+    names = [str(backup), str(broken), f"{broken}/cat/1.jpg", f"{'x' * 5000}.zip", photo]
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("\n".join(names).encode())))
+    answers = list(classifier.predict_many(find_photos(["-"]), isolate=isolate))
+    assert [answer.path for answer in answers] == names
+    assert [answer.error is None for answer in answers] == [False, False, False, False, True]
+
+
+def test_one_archive_alone_that_cannot_be_opened_is_told(tmp_path):
+    broken = tmp_path / "broken.zip"
+    broken.write_bytes(b"PK no archive")
+    with pytest.raises(DataError):
+        list(find_photos([broken]))

@@ -84,6 +84,21 @@ def test_the_batch_that_takes_the_least_time_is_kept(monkeypatch, fixed, each, b
     assert best_size({1: 1.0}) == 1
 
 
+def test_photos_that_cannot_be_read_do_not_keep_it_from_choosing(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(stream, "_clock", clock)
+    pace = Pace((1, 2, 4), 1)
+
+    def model(photos):
+        clock.now += 1.0 * len(photos)
+        return photos
+
+    call = pace.timed(model)
+    for number in range(9):
+        call(list(range(max(1, pace.size() - (number > 5)))))  # one photo of each batch of four is lost
+    assert pace.size() == 1
+
+
 def test_a_batch_size_that_was_given_is_kept():
     pace = Pace((5,), 2)
     assert [pace.size() for _ in range(3)] == [5, 5, 5]

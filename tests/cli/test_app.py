@@ -7,7 +7,8 @@ from sortograph.cli import app
 
 VERBS = [
     "index", "audit", "quarantine", "train", "evaluate", "report", "explain", "diagnose", "compare", "sweep",
-    "predict", "sort", "undo", "review", "serve", "recipes", "backbones", "weights", "cache", "demo", "doctor",
+    "predict", "sort", "undo", "review", "serve", "recipes", "backbones", "weights", "cache", "demo",
+    "doctor",
 ]  # fmt: skip
 EVERYWHERE = {"--json", "--quiet", "--verbose", "--debug"}
 

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from sortograph.classify import FakeClassifier, journal
-from sortograph.cli import meter, predict, streams
+from sortograph.cli import meter, predict, predict_options, streams
 
 CLASSES = ("cat", "dog", "새")
 
@@ -136,6 +136,16 @@ def test_parquet(call, model_file, folder):
     assert sorted(path.name for path in Path().glob("t.*")) == ["t.csv", "t.parquet"]
 
 
+def test_a_parquet_file_of_somebody_else_is_left_alone(call, model_file, folder):
+    pq, pa = pytest.importorskip("pyarrow.parquet"), pytest.importorskip("pyarrow")
+    pq.write_table(pa.table({"features": [1.0, 2.0]}), "t.parquet")
+    before = Path("t.parquet").read_bytes()
+    said = call("predict", model_file, "folder", "--parquet", "t.parquet")
+    assert said.code != 0
+    assert "no table of predictions" in said.err
+    assert Path("t.parquet").read_bytes() == before
+
+
 def test_parquet_without_its_extra(call, model_file, folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
@@ -251,12 +261,12 @@ def test_a_person_who_watches_sees_how_far_it_is(monkeypatch):
 
 
 def test_the_meter_is_for_a_terminal_whose_answers_go_elsewhere(monkeypatch):
-    options = predict._parse(["m", "p"])
+    options = predict_options.parse(["m", "p"])
     assert predict._meter(options, None) is None
     monkeypatch.setattr(streams, "draws", lambda stream: stream is sys.stderr)
     monkeypatch.setattr(predict, "_count", lambda inputs: 7)
     assert isinstance(predict._meter(options, None), meter.Meter)
-    assert predict._meter(predict._parse(["m", "p", "--quiet"]), None) is None
+    assert predict._meter(predict_options.parse(["m", "p", "--quiet"]), None) is None
 
 
 def test_how_many_there_are(folder, monkeypatch):

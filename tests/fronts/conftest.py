@@ -92,12 +92,12 @@ def trained(place, tiny) -> Any:
 @pytest.fixture(scope="session")
 def parse() -> Callable[[list[str]], None]:
     """Checks the words after `sortograph` and runs nothing; raises UsageError for what cannot be parsed."""
-    from sortograph.cli import app, predict
+    from sortograph.cli import app, predict_options
     from sortograph.errors import UsageError
 
     def check(words: list[str]) -> None:
         if words[:1] == ["predict"]:
-            predict._parse(words[1:])
+            predict_options.parse(words[1:])
             return
         try:
             app.app()(words, prog_name="sortograph", standalone_mode=False)

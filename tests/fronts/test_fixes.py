@@ -12,7 +12,7 @@ import pytest
 import typer
 
 import sortograph
-from sortograph.cli import app, predict
+from sortograph.cli import app, predict_options
 from sortograph.errors import UsageError
 from sortograph.recipe import Recipe
 
@@ -55,7 +55,7 @@ SETTINGS = [(found, file) for text, file in STRINGS for found in SETTING.findall
 
 def options_of(verb: str) -> set[str]:
     if verb == "predict":
-        return {option for action in predict._parser()._actions for option in action.option_strings}
+        return {option for action in predict_options.parser()._actions for option in action.option_strings}
     command = typer.main.get_command(app.app()).commands[verb]
     return {option for parameter in command.params for option in parameter.opts} | {"--help"}
 

@@ -31,7 +31,8 @@ def find_photos(
     A name that does not exist may be a pattern with `*`, `?`, `[ab]` or `**`, or name a photo in an archive:
     photos.zip/cats/1.jpg, as those found in one are named, too.
     "-" stands for the names on standard input, one a line, or each ended by a zero byte; those are not
-    looked for here, so that one of them that is gone costs no more than its own answer. Folders are walked
+    looked for here, so that one of them that is gone costs no more than its own answer, as does an archive
+    or a folder among many that cannot be opened. Folders are walked
     and names read while photos are taken; how many other files were left out is told in the end.
 
     Raises DataError at once for other names that do not exist, all of them in one message, and for archives
@@ -99,9 +100,15 @@ def _photos(paths: Iterable[Path], given: list[str], progress: Progress | None) 
         others += count
 
     for path in paths:
-        for photo in _inside(path, leave_out):
+        try:
+            for photo in _inside(path, leave_out):
+                found += 1
+                yield photo
+        except DataError:  # an archive or a folder that cannot be opened
+            if len(given) == 1 and os.fspath(path) == given[0]:
+                raise
             found += 1
-            yield photo
+            yield path  # whoever reads it finds out, and the others are answered
     if others and progress is not None:
         from sortograph.records import Said
 

@@ -9,8 +9,8 @@ from itertools import groupby
 from pathlib import Path
 
 from sortograph.classify.answering import Read
-from sortograph.errors import UsageError
-from sortograph.images.archive import place_of
+from sortograph.errors import DataError, UsageError
+from sortograph.images.archive import members_of, place_of
 from sortograph.images.crew import Crew
 from sortograph.images.sources import Photo, name_of
 from sortograph.records import PreprocessSpec
@@ -39,8 +39,19 @@ def _placed(photos: Iterable[Photo], here: Path) -> Iterator[tuple[Path, str, st
                 f"{type(photo).__name__} to be read in another process", expected="files, or isolate=False"
             )
         path = Path(photo)
-        root, inner = place_of(path) or (here, str(path))
+        root, inner = _place(path) or (here, str(path))
         yield root, inner, name_of(photo)
+
+
+def _place(path: Path) -> tuple[Path, str] | None:
+    """The archive and the member, where there is one that can be opened."""
+    place = place_of(path)
+    if place is not None:
+        try:
+            members_of(place[0])
+        except DataError:  # its photos are then files that do not exist
+            return None
+    return place
 
 
 def _noted(group: Iterable[tuple[Path, str, str]], names: deque[str]) -> Iterator[str]:

@@ -18,6 +18,7 @@ from typing import Any
 from sortograph.classify.rows import answer_of, header, row
 from sortograph.errors import StorageError, UsageError, counted
 from sortograph.files import csv_text, make_folder, storage_errors, sync_folder, unguard, write_json
+from sortograph.moving.journal import alone
 from sortograph.records.predictions import Prediction
 
 _BLOCK_ROWS, _BLOCK_SECONDS = 256, 1.0  # what a stop may lose, at the most
@@ -33,8 +34,8 @@ class Journal:
     top_k: classes of a row
     resume: whether to go on where a part was left; nothing is asked of one that is not there
 
-    Raises UsageError where the part is not to be gone on with, or was made otherwise; StorageError where it
-    cannot be written.
+    Raises UsageError where the part is not to be gone on with, or was made otherwise; DataError while another
+    process writes it; StorageError where it cannot be written.
     """
 
     def __init__(self, file: Path, about: Mapping[str, Any], top_k: int, *, resume: bool) -> None:
@@ -43,10 +44,15 @@ class Journal:
         self._header = header(top_k)
         self._waiting: list[tuple[str, ...]] = []
         self._written = time.monotonic()
+        self._done = False
         make_folder(file.parent)
-        self.rows = self._continued(about) if resume and self.part.exists() else self._started(about)
-        with storage_errors(self.part):
-            self._out = self.part.open("ab")
+        with contextlib.ExitStack() as held:
+            held.enter_context(alone(self.part))
+            self.rows = self._continued(about) if resume and self.part.exists() else self._started(about)
+            with storage_errors(self.part):
+                self._out = self.part.open("ab", buffering=0)  # a buffer would write again what has failed
+                self._end = self._out.seek(0, os.SEEK_END)
+            self._held = held.pop_all()
 
     def _started(self, about: Mapping[str, Any]) -> int:
         if self.part.exists():
@@ -121,23 +127,35 @@ class Journal:
             self._write()
 
     def _write(self) -> None:
+        """All rows that wait, or none of them."""
+        rest = memoryview(_encoded(None, self._waiting))
+        size = len(rest)
         with storage_errors(self.part):
-            self._out.write(_encoded(None, self._waiting))
-            self._out.flush()
+            try:
+                while rest:
+                    rest = rest[self._out.write(rest) :]
+            except OSError:
+                with contextlib.suppress(OSError):
+                    self._out.truncate(self._end)
+                raise
+        self._end += size
         self.rows += len(self._waiting)
         self._waiting, self._written = [], time.monotonic()
 
     def stop(self) -> str:
         """Keeps what there is and says so; "" where there is nothing, or all is done."""
-        if self._out.closed:
+        if self._done:
             return ""
-        with contextlib.suppress(StorageError):
-            self._write()
-        self._out.close()
-        if not self.rows:
-            self.part.unlink(missing_ok=True)
-            self._about.unlink(missing_ok=True)
-            return ""
+        with self._held:
+            if not self._out.closed:
+                with contextlib.suppress(StorageError):
+                    self._write()
+                with contextlib.suppress(OSError):
+                    self._out.close()
+            if not self.rows:
+                self.part.unlink(missing_ok=True)
+                self._about.unlink(missing_ok=True)
+                return ""
         return f"{counted(self.rows, 'answer')} {'is' if self.rows == 1 else 'are'} in {self.part}"
 
     def finish(self, convert: Callable[[Path, Path], None] | None = None, to: Path | None = None) -> None:
@@ -157,6 +175,8 @@ class Journal:
                 self.part.replace(self.file)
             self._about.unlink(missing_ok=True)
         sync_folder(self.file.parent)
+        self._done = True
+        self._held.close()
 
 
 def _encoded(head: Sequence[str] | None, rows: Sequence[Sequence[str]]) -> bytes:

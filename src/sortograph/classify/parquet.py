@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Iterator
 from importlib import import_module
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from sortograph.classify.rows import START
 from sortograph.errors import MissingExtra
 from sortograph.files import unguard
 
@@ -21,6 +23,15 @@ def check() -> None:
         import_module("pyarrow.parquet")
     except ImportError:
         raise MissingExtra.of("parquet", "pyarrow") from None
+
+
+def is_table(file: Path) -> bool:
+    """Whether a Parquet file is a table of answers."""
+    pa, pq = import_module("pyarrow"), import_module("pyarrow.parquet")
+    try:
+        return tuple(pq.read_schema(file).names[: len(START)]) == START
+    except (OSError, pa.ArrowException):
+        return False
 
 
 def convert(table: Path, to: Path) -> None:
@@ -41,6 +52,8 @@ def convert(table: Path, to: Path) -> None:
                     _column(cells, kind == pa.float32()) for cells, kind in zip(group, kinds, strict=True)
                 ]
                 writer.write_table(pa.table(dict(zip(names, columns, strict=True)), schema=schema))
+    with unfinished.open("r+b") as file:
+        os.fsync(file.fileno())
     unfinished.replace(to)
 
 

@@ -99,6 +99,7 @@ class Pace:
             deque(size for size in self._sizes for _ in range(_TRIES)) if len(sizes) > 1 else deque()
         )
         self._seconds: dict[int, list[float]] = {size: [] for size in self._sizes}
+        self._calls: list[int] = []  # sizes of those that were timed
         self._chosen: int | None = None if len(sizes) > 1 else self._sizes[0]
         self._crowd = _Crowd(self.runners, clock)
 
@@ -106,8 +107,9 @@ class Pace:
         """Photos of the next batch."""
         if self._chosen is None and self._tries:
             return self._tries.popleft()
-        if self._chosen is None and all(len(seconds) >= _TRIES for seconds in self._seconds.values()):
-            self._chosen = best_size({size: min(seconds) for size, seconds in self._seconds.items()})
+        if self._chosen is None and len(self._calls) >= _TRIES * len(self._sizes):
+            known = {size: min(seconds) for size, seconds in self._seconds.items() if seconds}
+            self._chosen = best_size(known) if known else self._sizes[-1]
         return self._chosen or self._sizes[-1]
 
     def guarded(self, work: Callable[[list[Item]], Found], batch: list[Item]) -> Found:
@@ -127,6 +129,7 @@ class Pace:
         found = call(photos)
         # Unreadable photos make other sizes, which say nothing. Lists take appends from several threads.
         self._seconds.get(len(photos), []).append(_clock() - start)
+        self._calls.append(len(photos))
         return found
 
 

@@ -9,7 +9,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from sortograph.cli import streams
-from sortograph.cli.predict_options import COMMAND, STDOUT, parse, parser
+from sortograph.cli.predict_options import COMMAND, STDOUT, parse
 from sortograph.errors import DataError, Interrupted
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 PARTLY = 6
 __all__ = ["COMMAND", "PARTLY", "run"]
-_parse, _parser = parse, parser
 
 
 def run(arguments: list[str]) -> int:

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from sortograph.records import Prediction
 
 _CSV_HEAD = b"path,label,probability,unsure,error"
-_PARQUET_HEAD = b"PAR1"
 
 
 class _Pictures(Protocol):
@@ -78,14 +77,16 @@ class Table:
     def __init__(self, options: argparse.Namespace, classifier: Classifier) -> None:
         self._csv = None if options.csv in (None, STDOUT) else Path(options.csv)
         self._parquet: Path | None = options.parquet
-        for place, head, by in ((self._csv, _CSV_HEAD, "--csv"), (self._parquet, _PARQUET_HEAD, "--parquet")):
-            if place is not None:
-                _refuse_foreign(place, head)
-                _refuse_among(options.inputs, place, by)
         if self._parquet is not None:
             from sortograph.classify import parquet
 
             parquet.check()
+            _refuse_foreign(self._parquet, parquet.is_table)
+        if self._csv is not None:
+            _refuse_foreign(self._csv, _is_table)
+        for place, by in ((self._csv, "--csv"), (self._parquet, "--parquet")):
+            if place is not None:
+                _refuse_among(options.inputs, place, by)
         self.journal = self._opened(options, classifier)
 
     def _opened(self, options: argparse.Namespace, classifier: Classifier) -> Journal:
@@ -176,15 +177,16 @@ def _refuse_among(inputs: Iterable[str], place: Path, by: str) -> None:
         check_place(Path(given), place, by=by)
 
 
-def _refuse_foreign(place: Path, head: bytes) -> None:
-    """Only a table that this command wrote may be replaced. Raises StorageError."""
-    if not place.exists():
-        return
+def _is_table(place: Path) -> bool:
     from sortograph.files import storage_errors
 
     with storage_errors(place), place.open("rb") as file:
-        start = file.read(200)
-    if not start.startswith(head):
+        return file.read(len(_CSV_HEAD)) == _CSV_HEAD
+
+
+def _refuse_foreign(place: Path, is_ours: Callable[[Path], bool]) -> None:
+    """Only a table that this command wrote may be replaced. Raises StorageError."""
+    if place.exists() and not is_ours(place):
         raise StorageError(
             "a file that is no table of predictions is in the way",
             where=str(place),

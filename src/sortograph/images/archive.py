@@ -40,7 +40,8 @@ def is_archive(path: Path) -> bool:
     >>> is_archive(Path("photos"))
     False
     """
-    return path.name.lower().endswith((*_READERS, *_PACKED)) and path.is_file()
+    # Unlike Path.is_file, this takes names that the system refuses for no file instead of raising.
+    return path.name.lower().endswith((*_READERS, *_PACKED)) and os.path.isfile(path)  # noqa: PTH113
 
 
 def place_of(path: Path) -> tuple[Path, str] | None:

@@ -56,13 +56,19 @@ class Crew:
     """Reads photos in worker processes, which start when there is work for them and end when there is none.
 
     workers: how many at most; None: one for each core that this process may use
+    idle: seconds after which a worker without work ends; None: it does not
     May be used by several threads at once.
     """
 
     def __init__(
-        self, limits: Limits = _USUAL, workers: int | None = None, *, _command: Sequence[str] | None = None
+        self,
+        limits: Limits = _USUAL,
+        workers: int | None = None,
+        *,
+        idle: float | None = _IDLE,
+        _command: Sequence[str] | None = None,
     ) -> None:
-        self.limits, self.workers = limits, workers or _cores()
+        self.limits, self.workers, self._idle = limits, workers or _cores(), idle
         self._given, self._tick = _command, min(0.5, limits.seconds / 8)
         self._reset()
         _crews.add(self)
@@ -98,7 +104,7 @@ class Crew:
         source, waiting = iter(paths), deque[Future[list[Reading]]]()
         try:
             while some := list(islice(source, length)):
-                waiting.append(self._submit(_Chunk(job, some)))
+                waiting.append(self.submit(job, some))
                 if len(waiting) >= _AHEAD * self.workers:
                     yield from waiting.popleft().result()
             while waiting:
@@ -137,7 +143,12 @@ class Crew:
             if worker is not None:
                 worker.forget()
 
-    def _submit(self, chunk: _Chunk) -> Future[list[Reading]]:
+    def submit(self, job: Job, photos: list[str]) -> Future[list[Reading]]:
+        """One request for a few photos, whatever the job takes for one; a Reading for each, in their order.
+
+        The future may be cancelled; it has CancelledError where the crew is closed.
+        """
+        chunk = _Chunk(job, photos)
         with self._changed:
             if self._free <= len(self._queue) and len(self._hands) < self.workers:
                 self._hands.append(_Hand(self))
@@ -158,7 +169,7 @@ class Crew:
                 return self._queue.popleft() if len(self._queue) >= self.workers else None
             self._free += hand.has_worked
             hand.has_worked = True
-            self._changed.wait_for(lambda: hand.stopped or self._queue, timeout=_IDLE)
+            self._changed.wait_for(lambda: hand.stopped or self._queue, timeout=self._idle)
             self._free -= 1
             if self._queue and not hand.stopped:
                 return self._queue.popleft()
@@ -176,9 +187,13 @@ class Crew:
     def new_worker(self) -> Process | Alone:
         if not self._alone:
             with contextlib.suppress(OSError):
-                return Process(self._given or command(self.limits.memory))
+                return self.new_process()
             self._alone = True
         return Alone()
+
+    def new_process(self) -> Process:
+        """A worker; others may be given by those who inherit. Raises OSError where none can be started."""
+        return Process(self._given or command(self.limits.memory))
 
     def lost(self, worker: Process | Alone) -> None:
         """Told of every worker that ended by itself: some may not even have started."""

@@ -8,17 +8,14 @@ import os
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
 from sortograph.images.worker import READY, Job, receive, request
 
 _PATIENCE = 5.0  # seconds that a worker may take to end
-_BOOT = (
-    "import sys; sys.path[:] = sys.argv[2:]; "
-    "from sortograph.images.worker import main; main(int(sys.argv[1]))"
-)
+_BOOT = "import sys; sys.path[:] = sys.argv[2:]; from {module} import main; main(int(sys.argv[1]))"
 # One thread each: the maths libraries take a stack and a start for every thread that they might use.
 _SINGLE = {f"{name}_NUM_THREADS": "1" for name in ("OPENBLAS", "OMP", "MKL")}
 
@@ -54,9 +51,14 @@ class Process:
         self.beat += not self.owing  # the clock of an idle worker starts now
         self.owing += len(paths)
         with contextlib.suppress(OSError):  # it has ended: `receive` will tell
-            unsent = memoryview(request(job, paths))
-            while unsent:
-                unsent = unsent[self._requests.write(unsent) :]
+            for body in self.bodies(job, paths):
+                unsent = memoryview(body)
+                while unsent:
+                    unsent = unsent[self._requests.write(unsent) :]
+
+    def bodies(self, job: Job, paths: Sequence[str]) -> Iterator[bytes]:
+        """What a worker is sent for these photos, frames and all."""
+        yield request(job, paths)
 
     def receive(self) -> bytes | None:
         """The next reply; None when the process has ended."""
@@ -127,15 +129,16 @@ def _piped(pipe: IO[bytes] | None) -> io.FileIO:
     return pipe
 
 
-def command(memory: int) -> list[str]:
-    """A worker imports from where this process does, but never from the current folder."""
+def command(memory: int, module: str = "sortograph.images.worker") -> list[str]:
+    """Runs `main` of the module. A worker imports from where this process does, but never from the current
+    folder."""
     here = Path.cwd()
     places = [str(Path(place).absolute()) for place in sys.path if place and Path(place).absolute() != here]
     ours = str(Path(__file__).parents[2])
     places += [] if ours in places else [ours]
     # File names are bytes: both ends must read them alike.
     names = f"utf8={sys.flags.utf8_mode}"
-    return [sys.executable, "-P", "-X", names, "-c", _BOOT, str(memory), *places]
+    return [sys.executable, "-P", "-X", names, "-c", _BOOT.format(module=module), str(memory), *places]
 
 
 def _apart() -> dict[str, Any]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from sortograph.errors import PhotoError
+from sortograph.errors import DataError, PhotoError
 from sortograph.images.archive import place_of, read_member
 from sortograph.images.decode import MAX_PIXELS, photo_errors, to_rgb
 from sortograph.images.inspect import read_bytes
@@ -43,7 +43,12 @@ def read_file(path: Path) -> bytes:
     Raises PhotoError.
     """
     place = place_of(path)
-    return read_bytes(path) if place is None else read_member(*place)
+    if place is None:
+        return read_bytes(path)
+    try:
+        return read_member(*place)
+    except DataError as error:
+        raise PhotoError(error.what) from None
 
 
 def name_of(photo: Photo) -> str:

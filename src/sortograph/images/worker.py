@@ -14,7 +14,7 @@ import signal
 import struct
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -160,6 +160,15 @@ def main(memory: int) -> None:
 
     memory: bytes that decoding may take above what the process has taken to start
     """
+    serve_pipe(memory, _answers)
+
+
+def serve_pipe(memory: int, answers: Callable[[Callable[[], bytes]], Iterator[bytes]]) -> None:
+    """The life of a worker process.
+
+    memory: as for `main`
+    answers: from what gives the next body that came, and waits for it, to a reply for each photo
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that started this one decides
     requests, replies = _own_pipes()
     _limit(memory)
@@ -167,10 +176,15 @@ def main(memory: int) -> None:
     threading.Thread(target=_listen, args=(requests, waiting), daemon=True).start()
     with contextlib.suppress(OSError):  # nobody is left to read what is written
         _write(replies, READY)
-        while True:
-            job, paths = json.loads(waiting.get())
-            for path in paths:
-                _write(replies, _unpacked(job).answer(path))
+        for reply in answers(waiting.get):
+            _write(replies, reply)
+
+
+def _answers(next_body: Callable[[], bytes]) -> Iterator[bytes]:
+    while True:
+        job, paths = json.loads(next_body())
+        for path in paths:
+            yield _unpacked(job).answer(path)
 
 
 # The same for all photos of one reading.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import io
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -64,6 +65,8 @@ def write_answers_page(page: AnswersPage, photos: Iterable[Pictured], file: Path
             with unfinished.open("wb") as out:
                 for text in _pieces(page, photos):
                     out.write(text.encode("utf-8", "surrogatepass").decode("utf-8", "replace").encode())
+                out.flush()
+                os.fsync(out.fileno())  # before the rename, or a power cut leaves an empty page
             unfinished.replace(file)
         finally:
             unfinished.unlink(missing_ok=True)
