@@ -59,11 +59,34 @@ def test_the_table_lies_where_train_finds_its_photos(own_photos, into, tmp_path)
         sortograph.review(into, csv=tmp_path / "aside" / "t.csv")
     with pytest.raises(UsageError, match="writes a table"):
         sortograph.review(into, csv=into / "t.txt")
-    (into / "mine.csv").write_text("a,b\n", encoding="utf-8")
-    with pytest.raises(StorageError, match="in the way"):
-        sortograph.review(into, csv=into / "mine.csv")
+    mine = into / "mine.csv"
+    mine.write_text("path,label\n1.png,red\n", encoding="utf-8")
+    with pytest.raises(StorageError, match="such a file already"):
+        sortograph.review(into, csv=mine)
+    assert mine.read_text(encoding="utf-8") == "path,label\n1.png,red\n"
     sortograph.review(into, csv=into / "t.csv")
+    with pytest.raises(StorageError, match="choose another name"):
+        sortograph.review(into, csv=into / "t.csv")
+
+
+def test_names_that_a_spreadsheet_would_run(own_photos, into):
+    """They are guarded in the table, and read back as they are."""
+    sortograph.sort(FAKE, own_photos, into=into, apply=True)
+    *photos, other = sorted(into.rglob("*.png"))[:7]
+    names = ["-1.png", "=1+1.png", "+.png", "@a.png", "1.png", "1.png"]
+    folders = ["-fog", "=1+1", "-fog", "=1+1", "-fog", "=1+1"]
+    for photo, folder, name in zip(photos, folders, names, strict=True):
+        (into / folder).mkdir(exist_ok=True)
+        photo.rename(into / folder / name)
+    (into / "'=1.png").write_bytes(other.read_bytes())  # a person's own apostrophe
     sortograph.review(into, csv=into / "t.csv")
+    text = (into / "t.csv").read_text(encoding="utf-8")
+    assert not any(cell.startswith(("=", "-")) for line in text.splitlines() for cell in line.split(","))
+    (into / "t.csv").write_text(f"{text}'=1.png,'-fog\n", encoding="utf-8")
+    index = sortograph.index(into / "t.csv")
+    found = {path: index.classes[label] for path, label in zip(index.paths, index.labels, strict=True)}
+    wanted = {f"{folder}/{name}": folder for folder, name in zip(folders, names, strict=True)}
+    assert found == {**wanted, "'=1.png": "-fog"}
 
 
 def test_arguments(own_photos, into):

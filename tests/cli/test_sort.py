@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from sortograph import FakeClassifier, api, sorting
 from sortograph.api import sorting as verbs
@@ -112,9 +113,38 @@ def test_resume(call, fine):
     said = call("sort", "--resume", journal())
     assert said.code == 0
     assert "moved    1 photo" in said.out
-    said = call("sort", "m", "--resume", journal())
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        ["m"],
+        ["--into", "x"],
+        ["--copy"],
+        ["--move"],
+        ["--hardlink"],
+        ["--symlink"],
+        ["--watch"],
+        ["--max-error", "2%"],
+        ["--template", "{name}"],
+    ],
+)
+def test_resume_takes_nothing_else(call, fine, more):
+    said = call("sort", *more, "--resume", "journal")
     assert said.code == 2
     assert "takes a journal, and nothing else" in said.err
+
+
+def test_a_journal_that_a_later_sort_needs_is_said_to_stay(call, fine):
+    call("sort", "m", "photos", "--into", "sorted", "--move", "--apply", "--yes")
+    first = journal()
+    Path("more").mkdir()
+    Image.new("RGB", (9, 7)).save("more/another.png")
+    assert call("sort", "m", "more", "--into", "sorted", "--apply", "--yes").code == 0
+    said = call("undo", first)
+    assert said.code == 0
+    assert f"{first.name} (stays until later sorts" in said.out
+    assert first.exists()
 
 
 def test_what_was_changed_since_is_named(call, fine):
@@ -171,6 +201,9 @@ def test_review(call, fine):
     call("sort", "m", "photos", "--into", "sorted", "--apply", "--yes")
     said = call("review", "sorted")
     assert (said.code, said.out) == (0, "corrected: 0 of 16 sorted photos\n")
+    said = call("review", "sorted", "--csv", "sorted/none.csv")
+    assert said.code == 0
+    assert "sortograph train" not in said.out
     photo = next(Path("sorted/cat").iterdir())
     Path("sorted/새").mkdir()
     photo.rename(Path("sorted/새") / photo.name)
@@ -181,8 +214,10 @@ def test_review(call, fine):
     ]
     assert said.out.splitlines()[-1].endswith("sortograph review sorted --csv sorted/corrections.csv")
     said = call("review", "sorted", "--csv", "sorted/corrections.csv")
+    assert said.code == 0
     assert said.out.splitlines()[-1].endswith("sortograph train sorted/corrections.csv")
     assert Path("sorted/corrections.csv").read_text(encoding="utf-8") == f"path,label\n새/{photo.name},새\n"
+    assert call("review", "sorted").out.rstrip().endswith("--csv sorted/corrections-2.csv")
     found = json.loads(call("review", "sorted", "--json").out)
     assert found["corrections"] == [{"path": f"새/{photo.name}", "label": "새", "was": "cat"}]
     assert found["sorted"] == 16

@@ -48,12 +48,34 @@ def fixed(number, label="dog"):
 
 def test_the_last_word_counts(tmp_path):
     place = table(tmp_path, line(1, "dog"), line(2, "dog"), line(1, "cat"))
-    assert read_corrections(place, CLASSES) == [fixed(1, "cat"), fixed(2, "dog")]
+    assert read_corrections(place, CLASSES) == ([fixed(1, "cat"), fixed(2, "dog")], ())
 
 
 def test_names_that_a_table_guards_are_what_they_were(tmp_path):
     place = table(tmp_path, line(1, "'=cat"))
-    assert read_corrections(place, ("=cat", "dog")) == [fixed(1, "=cat")]
+    assert read_corrections(place, ("=cat", "dog")) == ([fixed(1, "=cat")], ())
+
+
+def test_what_fits_no_class_is_left_out_and_named(tmp_path):
+    said = ((1, "dgo"), (2, "wolf"), (3, "dog"), (1, "cat"), (4, "dgo"), (5, "x"))
+    place = table(tmp_path, *(line(*one) for one in said))
+    known, left_out = read_corrections(place, CLASSES)
+    assert known == [fixed(1, "cat"), fixed(3, "dog")]
+    assert [(one.path, one.reason) for one in left_out] == [
+        ("photos/2.jpg", "since its label 'wolf' is no class of these photos"),
+        ("photos/4.jpg", "since its label 'dgo' is no class of these photos (did you mean 'dog'?)"),
+        ("photos/5.jpg", "since its label 'x' is no class of these photos"),
+    ]
+
+
+def test_near_duplicates_may_hold_back_new_photos_alone(tmp_path):
+    found = index(tmp_path, splits=("train", "test", "", ""))
+    near = ("a", "a", "a", "")
+    done = applied(found, [fixed(0), fixed(2), fixed(3)], near)
+    assert done.index.paths == ("cat/0.jpg", "cat/1.jpg", "cat/3.jpg")
+    assert done.index.labels.tolist() == [1, 0, 1]
+    assert [one.path for one in done.left_out] == ["cat/2.jpg"]
+    assert done.index.twins == ()
 
 
 @pytest.mark.parametrize(

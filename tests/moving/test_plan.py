@@ -136,7 +136,7 @@ def test_what_is_no_plan_is_refused(tmp_path, content):
 
 @pytest.mark.parametrize(
     "path",
-    ["", ".", "..", "a/../b", "./a", "a/", "/a", "//a", "a//b", "a\0", "C:/a", "c:\\a", "\ud800"],
+    ["", ".", "..", "a/../b", "./a", "a/", "/a", "//a", "a//b", "a\0", "\ud800"],
 )
 def test_paths_that_lead_elsewhere(path):
     assert not is_below(path)
@@ -151,10 +151,12 @@ def test_names_that_are_odd_but_safe():
         "~",
         "=1+1",
         "$(x)",
+        "C:/a",
+        "c:\\a",
         "가".encode().decode("ascii", "surrogateescape"),
     ):
         assert is_below(path, windows=False)
-    for path in ("C:a", "a:stream", "a\\..\\b"):
+    for path in ("C:a", "C:/a", "c:\\a", "a:stream", "a\\..\\b"):
         assert not is_below(path, windows=True)
 
 

@@ -5,12 +5,24 @@ import hashlib
 import os
 import shutil
 from itertools import islice
+from pathlib import Path
 
 import pytest
 
-from sortograph.errors import PhotoError
+from sortograph.errors import PhotoError, StorageError
 from sortograph.moving import transfer
-from sortograph.moving.transfer import copy_new, move_new, numbered, put_new, settle, take_away
+from sortograph.moving.transfer import (
+    copy_new,
+    is_alias,
+    is_one,
+    is_twice,
+    leads_to,
+    move_new,
+    numbered,
+    put_new,
+    settle,
+    take_away,
+)
 
 SHA = hashlib.sha256(b"content").hexdigest()
 
@@ -91,10 +103,10 @@ def test_a_source_that_cannot_be_removed_stays_alone(ends, disks, monkeypatch, r
     assert not any(target.parent.iterdir())
 
 
-@pytest.mark.parametrize("failing", ["copyfileobj", "copystat"])
-def test_a_copy_that_fails_leaves_nothing_behind(ends, far_away, monkeypatch, failing):
+@pytest.mark.parametrize(("module", "failing"), [(shutil, "copyfileobj"), (os, "utime"), (os, "chmod")])
+def test_a_copy_that_fails_leaves_nothing_behind(ends, far_away, monkeypatch, module, failing):
     source, target = ends
-    monkeypatch.setattr(shutil, failing, refusing(errno.ENOSPC))
+    monkeypatch.setattr(module, failing, refusing(errno.ENOSPC))
     with pytest.raises(OSError, match="space"):
         move_new(source, target, SHA)
     assert source.read_bytes() == b"content"
@@ -128,13 +140,14 @@ def test_a_source_that_changes_during_the_copy_is_kept(ends, far_away, monkeypat
 
 def test_a_file_that_appears_during_the_copy_is_kept(ends, far_away, monkeypatch):
     source, target = ends
-    real = shutil.copystat
+    real = os.chmod
 
-    def copystat(*arguments):
-        real(*arguments)
+    def chmod(*arguments, **options):
+        real(*arguments, **options)
+        monkeypatch.setattr(os, "chmod", real)
         target.write_bytes(b"other")
 
-    monkeypatch.setattr(shutil, "copystat", copystat)
+    monkeypatch.setattr(os, "chmod", chmod)
     with pytest.raises(FileExistsError):
         move_new(source, target, SHA)
     assert (source.read_bytes(), target.read_bytes()) == (b"content", b"other")
@@ -241,3 +254,47 @@ def test_between_its_halves_a_move_can_still_be_given_up(ends, disks, how, tmp_p
         take_away(source, target, facts)
     assert source.read_bytes() == b"changed"
     assert not target.exists()
+
+
+def test_a_copy_takes_nothing_along_that_may_forbid_to_rename_it(ends, monkeypatch):
+    """Flags of macOS and labels of SELinux, which copystat copies."""
+    source, target = ends
+    monkeypatch.setattr(shutil, "copystat", refusing(errno.EPERM))
+    copy_new(source, target, SHA)
+    assert target.read_bytes() == b"content"
+
+
+@pytest.mark.parametrize("names", [1, 2])
+def test_one_name_that_is_reached_by_two_ways_is_never_removed(ends, tmp_path, names):
+    source, _ = ends
+    if names == 2:
+        (tmp_path / "third").hardlink_to(source)
+    try:
+        (tmp_path / "link").symlink_to(source.parent)
+    except OSError:
+        pytest.skip("links need rights here")
+    again = tmp_path / "link" / source.name
+    assert (is_one(source, again), is_alias(source, again)) == (False, True)
+    assert not is_twice(source, again, SHA)
+    for one, other in [(source, again), (again, source)]:
+        assert not settle(one, other, SHA)
+    assert source.read_bytes() == b"content"
+
+
+def test_half_a_copy_that_cannot_be_removed_is_told(ends, monkeypatch):
+    source, target = ends
+    transfer.half_of(target).write_bytes(b"con")
+    monkeypatch.setattr(os, "unlink", refusing(errno.EPERM))
+    for work in (copy_new, settle):
+        with pytest.raises(StorageError, match="half a copy") as caught:
+            work(source, target, SHA)
+        assert caught.value.where == str(transfer.half_of(target))
+        assert "by hand" in caught.value.fix
+
+
+def test_a_link_is_compared_without_the_mark_of_windows(ends, monkeypatch):
+    source, target = ends
+    monkeypatch.setattr(Path, "is_symlink", lambda _path: True)
+    monkeypatch.setattr(Path, "readlink", lambda _path: Path("\\\\?\\" + str(source)))
+    assert leads_to(target, source)
+    assert not leads_to(target, target)

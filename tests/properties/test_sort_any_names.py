@@ -32,6 +32,7 @@ _NAMED = (
     "a. ",
     "A",
     "a",
+    "C:",
 )
 _PLAIN = st.sampled_from(
     [*_NAMED, unicodedata.normalize("NFD", "새"), unicodedata.normalize("NFD", "é"), "é"]
@@ -40,7 +41,7 @@ _BYTES = st.sampled_from([b"\xff", b"\xec\x83", b"\x80\x81"]).map(os.fsdecode)
 _ANY = st.text(st.characters(exclude_characters="/\0", exclude_categories=("Cs",)), min_size=1, max_size=12)
 _STEM = st.one_of(_PLAIN, _BYTES, _ANY)
 _NAME = st.tuples(_STEM, st.sampled_from([".jpg", ".JPG", ".png", ".CR2", ".jpg.xmp"])).map("".join)
-_FOLDER = _STEM.filter(lambda name: name not in (".", "..") and name[1:2] != ":")
+_FOLDER = _STEM.filter(lambda name: name not in (".", ".."))
 _PATH = st.one_of(_NAME, st.tuples(_FOLDER, _NAME).map("/".join))
 _FILE = st.tuples(st.integers(0, 3).map(lambda n: b"%d" % n), st.integers(0, 2**40), st.sampled_from(CLASSES))
 

@@ -7,8 +7,9 @@ import shutil
 import pytest
 
 from sortograph import sorting
-from sortograph.errors import DataError
+from sortograph.errors import DataError, PhotoError
 from sortograph.moving.journal import read_journal
+from sortograph.sorting import carry
 
 WAYS = ("copy", "move", "hardlink", "symlink")
 
@@ -162,6 +163,118 @@ def test_a_sorted_folder_that_was_carried_elsewhere_can_be_undone(
     into.rename(tmp_path / "elsewhere")
     assert sorting.undo(tmp_path / "elsewhere" / ".sortograph" / done.journal.name).left == ()
     assert tree(source) == before
+
+
+@pytest.mark.parametrize("way", ["copy", "move"])
+@pytest.mark.parametrize("how", ["renamed", "linked", "within"])
+def test_two_folders_that_have_become_one_are_not_undone(
+    tmp_path, source, into, planned, answers, tree, way, how
+):
+    """The photos were deleted or moved, and the sorted ones took their place: they may be the last ones."""
+    done = sorting.apply(planned(source, into, answers, way, "{folder}/{name}"))
+    place = source
+    shutil.rmtree(source)
+    if how == "renamed":
+        into.rename(source)
+    elif how == "within":
+        source.mkdir()
+        place = into.rename(source / "sorted")
+    else:
+        place = into
+        try:
+            source.symlink_to(into)
+        except OSError:
+            pytest.skip("links need rights here")
+    before = tree(place)
+    for verb in (sorting.undo, sorting.resume):
+        with pytest.raises(DataError, match="lie in each other"):
+            verb(place / ".sortograph" / done.journal.name)
+    assert tree(place) == before
+
+
+@pytest.mark.parametrize("way", ["copy", "move", "hardlink"])
+def test_the_last_copy_is_never_removed(source, into, planned, answers, way, tree):
+    """A folder within one of both leads to the other."""
+    done = sorting.apply(planned(source, into, answers, way, "{folder}/{name}"))
+    shutil.rmtree(source)
+    source.mkdir()
+    try:
+        (source / "trip").symlink_to(into / "trip")
+    except OSError:
+        pytest.skip("links need rights here")
+    before = {path: facts for path, facts in tree(into, hidden=False).items() if path.startswith("trip")}
+    left = {file.path for file in sorting.undo(done.journal).left}
+    assert left >= {"trip/1.jpg", "trip/새.jpg"}
+    after = {path: facts for path, facts in tree(into, hidden=False).items() if path.startswith("trip")}
+    assert after == before
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
+def test_a_folder_that_looks_like_a_drive(tmp_path, into, fill, planned, tree, way):
+    photos = fill(tmp_path / "photos", {"C:/1.jpg": b"a", "d:/x/1.jpg": b"b"})
+    before = tree(photos)
+    done = sorting.apply(planned(photos, into, {"C:/1.jpg": "cat", "d:/x/1.jpg": "dog"}, way))
+    assert done.applied == 2
+    assert sorting.resume(done.journal).left == ()
+    assert sorting.undo(done.journal).left == ()
+    assert tree(photos) == before
+
+
+@pytest.mark.parametrize("way", ["copy", "move"])
+def test_a_companion_that_changes_while_it_is_copied_keeps_its_photo(
+    source, into, planned, answers, way, monkeypatch, request
+):
+    if way == "move":
+        request.getfixturevalue("far_away")
+    real = shutil.copyfileobj
+
+    def copy(old, new, length):
+        real(old, new, length)
+        if old.name.endswith("1.CR2"):
+            (source / "1.CR2").write_bytes(b"changed")
+
+    monkeypatch.setattr(shutil, "copyfileobj", copy)
+    done = sorting.apply(planned(source, into, answers, way))
+    reasons = {file.path: file.reason for file in done.left}
+    assert set(reasons) == {"1.jpg", "1.CR2", "1.jpg.xmp"}
+    assert "while it was copied" in reasons["1.CR2"]
+    assert "together with 1.CR2" in reasons["1.jpg"]
+    assert [path.name for path in (into / "cat").iterdir()] == ["1-2.jpg"]
+    assert {path.name for path in source.iterdir()} >= {"1.jpg", "1.CR2", "1.jpg.xmp"}
+    assert sorting.undo(done.journal).left == ()
+    assert (source / "1.CR2").read_bytes() == b"changed"
+
+
+def test_where_files_are_renamed_a_photo_comes_back_to_its_companion(
+    source, into, planned, answers, monkeypatch
+):
+    """As on Windows, and where a disk has no hard links."""
+    real = carry.put_new
+
+    def put(old, new, sha256):
+        if old.name == "1.CR2":
+            raise PhotoError("not today")
+        if source in old.parents:
+            old.rename(new)
+            return None
+        return real(old, new, sha256)
+
+    monkeypatch.setattr(carry, "put_new", put)
+    done = sorting.apply(planned(source, into, answers))
+    assert {file.path for file in done.left} == {"1.jpg", "1.CR2", "1.jpg.xmp"}
+    assert (source / "1.jpg").read_bytes() == b"one"
+    assert [path.name for path in (into / "cat").iterdir()] == ["1-2.jpg"]
+
+
+def test_the_journal_of_folders_that_a_later_sort_uses_stays(tmp_path, into, fill, planned):
+    one, two = fill(tmp_path / "one", {"1.jpg": b"a"}), fill(tmp_path / "two", {"2.jpg": b"b"})
+    first, second = (sorting.apply(planned(root, into, {name: "cat"})).journal
+                     for root, name in ((one, "1.jpg"), (two, "2.jpg")))  # fmt: skip
+    undone = sorting.undo(first)
+    assert (undone.left, undone.journal) == ((), first)
+    assert first.exists()
+    assert sorting.undo(second).journal is None
+    assert not into.exists()
 
 
 def test_the_journal_in_a_copy_of_the_folder_is_refused(tmp_path, source, into, planned, answers):

@@ -194,21 +194,25 @@ def test_a_photo_that_was_edited_between_its_two_names_stays(homes, planned, kil
     assert not (home / "sorted" / "cat" / "1.jpg").exists()
 
 
-def test_a_photo_that_is_replaced_while_it_is_moved_is_not_lost(homes, planned, monkeypatch):
-    """An editor saves by renaming over the old file, right after it got its new name."""
+@pytest.mark.parametrize("name", ["1.jpg", "1.xmp"])
+def test_a_photo_that_is_replaced_while_it_is_moved_is_not_lost(homes, planned, monkeypatch, name):
+    """An editor saves by renaming over the old file, right after it got its new name. What belongs to it
+    stays with it."""
     home, real = next(homes), os.link
-    photo = home / "photos" / "1.jpg"
+    photo = home / "photos" / name
 
     def link(old, new, **options):
         real(old, new, **options)
-        if Path(old).name == "1.jpg" and Path(old).parent.name == "photos":
+        if Path(old).name == name and Path(old).parent.name == "photos":
             (home / "new").write_bytes(b"saved")
             (home / "new").replace(photo)
 
     monkeypatch.setattr(os, "link", link)
     done = sorting.apply(planned(home / "photos", home / "sorted", ANSWERS))
-    assert [file.path for file in done.left] == ["1.jpg"]
+    assert {file.path for file in done.left} == {"1.jpg", "1.xmp"}
     assert photo.read_bytes() == b"saved"
+    assert sorted(path.name for path in (home / "photos").iterdir()) == ["1.jpg", "1.xmp", "a"]
+    assert [path.name for path in (home / "sorted" / "cat").iterdir()] == ["1-2.jpg"]
 
 
 def test_a_file_that_another_program_puts_there_meanwhile_is_kept(homes, planned, monkeypatch):

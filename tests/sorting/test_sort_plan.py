@@ -59,6 +59,47 @@ def test_identical_content_is_recognised(tmp_path, into, fill, planned):
     }  # fmt: skip
 
 
+def test_a_photo_that_is_there_stays_with_its_companions(tmp_path, into, fill, planned, tree):
+    photos = fill(
+        tmp_path / "photos", {"1.jpg": b"a", "1.CR2": b"raw", "1.jpg.xmp": b"new", "1.xmp": b"newer"}
+    )
+    fill(into / "cat", {"1.jpg": b"a", "1.CR2": b"raw", "1.xmp": b"old"})
+    before = tree(photos)
+    done = sorting.apply(planned(photos, into, {"1.jpg": "cat"}))
+    assert done.plan.files == ()
+    assert {row.path for row in done.plan.identical} == {"1.jpg", "1.CR2"}
+    assert {row.path: row.reason for row in done.plan.unreadable} == dict.fromkeys(
+        ["1.jpg.xmp", "1.xmp"], "its photo is there already, without it"
+    )
+    assert tree(photos) == before
+
+
+def test_a_companion_that_is_there_alone_goes_with_its_photo(tmp_path, into, fill, planned):
+    photos = fill(tmp_path / "photos", {"1.jpg": b"a", "1.xmp": b"x"})
+    fill(into / "cat", {"1.xmp": b"x"})
+    assert targets(planned(photos, into, {"1.jpg": "cat"})) == {
+        "1.jpg": "cat/1-2.jpg",
+        "1.xmp": "cat/1-2.xmp",
+    }
+
+
+def test_many_photos_of_one_name(tmp_path, into, fill, planned, monkeypatch):
+    """No number is tried twice, no file of the destination read twice, those of other sizes never."""
+    many = {f"{n}/1.jpg": b"%03d" % n for n in range(60)}
+    photos = fill(tmp_path / "photos", many)
+    fill(into / "cat", {f"1-{n}.jpg": b"there %d" % n for n in range(2, 30)})
+    fill(into / "cat", {"1.jpg": b"007", "1-30.jpg": b"abc"})
+    read, looked = [], []
+    real, free = places.fingerprint, places.Taken.free
+    monkeypatch.setattr(places, "fingerprint", lambda path: read.append(path.name) or real(path))
+    monkeypatch.setattr(places.Taken, "free", lambda taken, path: looked.append(path) or free(taken, path))
+    plan = planned(photos, into, dict.fromkeys(many, "cat"))
+    assert {row.path: row.target for row in plan.identical} == {"7/1.jpg": "cat/1.jpg"}
+    assert sorted(targets(plan).values()) == sorted(f"cat/1-{n}.jpg" for n in range(31, 90))
+    assert sorted(read) == ["1-30.jpg", "1.jpg"]
+    assert len(looked) == 89
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows has one file for both names")
 def test_names_that_differ_only_by_case_or_composition(tmp_path, into, fill, planned):
     nfc, nfd = (unicodedata.normalize(form, "é.jpg") for form in ("NFC", "NFD"))
@@ -93,6 +134,26 @@ def test_long_names(tmp_path, into, fill, planned):
     assert all(len(target) <= 200 for target in made)
     assert len({target.casefold() for target in made}) == 3
     assert all(target.endswith(".jpg") for target in made)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs long names")
+def test_names_whose_number_would_not_fit(tmp_path, into, fill, planned):
+    """A name of 253 bytes is no longer than others in characters."""
+    name = "가" * 83 + ".jpg"
+    photos = fill(tmp_path / "photos", {f"{n}/{name}": b"%d" % n for n in range(12)})
+    fill(photos, {f"0/{'가' * 83}.xmp": b"x"})
+    plan = planned(photos, into, {f"{n}/{name}": "cat" for n in range(12)})
+    assert all(len(os.fsencode(file.target.removeprefix("cat/"))) <= 255 for file in plan.files)
+    done = sorting.apply(plan)
+    assert (done.applied, done.left) == (12, ())
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs long names")
+def test_a_template_that_makes_names_too_long(tmp_path, into, fill, planned):
+    photos = fill(tmp_path / "photos", {"가" * 83 + ".jpg": b"a"})
+    plan = planned(photos, into, {"가" * 83 + ".jpg": "새"}, template="{label}-{name}")
+    assert len(os.fsencode(plan.files[0].target)) <= 255
+    assert sorting.apply(plan).left == ()
 
 
 def test_the_whole_path_fits_windows(tmp_path, fill):

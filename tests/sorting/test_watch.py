@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from sortograph.errors import MissingExtra
+from sortograph.sorting import watch
 from sortograph.sorting.watch import Arrivals, arriving, notices
 
 
@@ -49,6 +50,52 @@ def test_a_photo_waits_for_what_belongs_to_it(folder):
     assert names(arrivals.look(1)) == []
     assert names(arrivals.look(2)) == ["2.jpg"]
     assert names(arrivals.look(3)) == ["1.jpg"]
+
+
+def test_dots_in_names_make_no_group(folder):
+    arrivals = Arrivals(folder, quiet=2)
+    (folder / "2024.05.01-1.jpg").write_bytes(b"photo")
+    arrivals.look(0)
+    (folder / "2024.05.01-2.jpg").write_bytes(b"photo")
+    arrivals.look(1)
+    assert names(arrivals.look(2)) == ["2024.05.01-1.jpg"]
+    assert names(arrivals.look(3)) == ["2024.05.01-2.jpg"]
+
+
+def test_photos_of_one_stem_wait_for_each_other(folder):
+    arrivals = Arrivals(folder, quiet=2)
+    (folder / "1.jpg").write_bytes(b"photo")
+    arrivals.look(0)
+    (folder / "1.png").write_bytes(b"photo")
+    assert names(arrivals.look(2)) == []
+    assert names(arrivals.look(4)) == ["1.jpg", "1.png"]
+
+
+def test_a_look_takes_each_photo_a_few_times(folder, monkeypatch):
+    real, calls = watch._stem, []
+    monkeypatch.setattr(watch, "_stem", lambda photo: calls.append(photo) or real(photo))
+    for number in range(40):
+        (folder / f"{number}.jpg").write_bytes(b"photo")
+    arrivals = Arrivals(folder, quiet=2)
+    arrivals.look(0)
+    assert len(arrivals.look(2)) == 40
+    assert len(calls) <= 4 * 40
+
+
+def test_a_rest_is_taken_in_ticks(folder):
+    """Windows hears no Ctrl-C while it waits."""
+    waits = []
+
+    class Pressed(threading.Event):
+        def wait(self, timeout=None):
+            waits.append(timeout)
+            if len(waits) == 3:
+                raise KeyboardInterrupt
+            return False
+
+    with pytest.raises(KeyboardInterrupt):
+        next(arriving(folder, Pressed()))
+    assert all(0 < wait <= 0.5 for wait in waits)
 
 
 def test_an_empty_file_is_not_whole(folder):

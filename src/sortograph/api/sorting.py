@@ -10,7 +10,7 @@ from pathlib import Path
 from sortograph import sorting
 from sortograph.classify import Classifier, FakeClassifier, find_photos, load
 from sortograph.classify.machine import cores
-from sortograph.errors import DataError, UsageError, command, counted, nearest
+from sortograph.errors import DataError, StorageError, UsageError, command, counted, nearest
 from sortograph.files import is_in, write_csv
 from sortograph.records import Prediction, Progress, Said, Step, silent
 from sortograph.records.sorting import WAYS, Review, Sorted, SortPlan, Undone
@@ -84,8 +84,10 @@ def review(destination: Place, *, csv: Place | None = None) -> Review:
     """Photos that people have moved to another class's folder since they were sorted.
 
     csv: a table of them, path and label, for `train`; in the destination or a folder above, as `train` takes
-    it Raises DataError where nothing was sorted into the folder, UsageError for another place of the table,
-    StorageError.
+    it
+
+    Raises DataError where nothing was sorted into the folder, UsageError for another place of the table,
+    StorageError where there is such a file already: a table is never written over.
     """
     place = Path(destination)
     file = None if csv is None else _table_place(Path(csv), place)
@@ -193,20 +195,6 @@ def _table_place(file: Path, destination: Path) -> Path:
             expected=f"a place in {destination}, or in a folder above it",
             fix=f"--csv {destination / 'corrections.csv'}",
         )
-    _refuse_foreign(file)
+    if os.path.lexists(file):
+        raise StorageError("there is such a file already", where=str(file), fix="choose another name")
     return file
-
-
-def _refuse_foreign(file: Path) -> None:
-    """Only a table of labels may be replaced. Raises StorageError."""
-    from sortograph.errors import StorageError
-    from sortograph.files import storage_errors
-
-    with storage_errors(file):
-        if not os.path.lexists(file):
-            return
-        start = file.read_bytes()[:200] if file.is_file() else b""
-    if start.splitlines()[:1] != [",".join(CSV_HEADER).encode()]:
-        raise StorageError(
-            "a file that is no table of corrections is in the way", where=str(file), fix="choose another name"
-        )

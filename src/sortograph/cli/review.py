@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -35,11 +36,18 @@ def review(
         return 0
     _show(found, verbose=verbose)
     if csv is not None:
-        tables.facts([("table", str(csv)), ("next", tables.command(words.PROGRAM, "train", csv))])
+        following = [("next", tables.command(words.PROGRAM, "train", csv))] if found.corrections else []
+        tables.facts([("table", str(csv)), *following])
     elif found.corrections and not quiet:
-        place = destination / "corrections.csv"
+        place = _unused(destination)
         tables.facts([("next", tables.command(words.PROGRAM, "review", destination, "--csv", place))])
     return 0
+
+
+def _unused(folder: Path) -> Path:
+    """A name for a table; none is written over."""
+    numbered = (folder / f"corrections-{number}.csv" for number in count(2))
+    return next(place for place in chain([folder / "corrections.csv"], numbered) if not place.exists())
 
 
 def _show(found: Review, *, verbose: bool) -> None:

@@ -86,7 +86,8 @@ def sort(
     """Sort photos into folders by class. Tells the plan first; --apply carries it out."""
     way = _way({"copy": copy, "move": move, "hardlink": hardlink, "symlink": symlink})
     if resume is not None:
-        _refuse_more(model, source, into)
+        chosen = (copy, move, hardlink, symlink, watch, template != _TEMPLATE)
+        _refuse_more([model, source, into, max_error], *chosen)
         return _resume(resume, json=json, quiet=quiet, verbose=verbose)
     if model is None or source is None or into is None:
         raise UsageError("a model, photos and a destination are needed", fix=_USAGE)
@@ -120,7 +121,12 @@ def undo(
         return PARTLY if undone.left else 0
     _show_listed("left alone", undone.left, verbose)
     rows = [("undone", counted(len(undone.undone), "file"))]
-    kept = "removed, as nothing is left to undo" if undone.journal is None else str(undone.journal)
+    if undone.journal is None:
+        kept = "removed, as nothing is left to undo"
+    else:
+        kept = str(undone.journal)
+        if not undone.left:
+            kept += " (stays until later sorts into this folder are undone, too)"
     tables.facts([*rows, ("journal", kept)])
     return PARTLY if undone.left else 0
 
@@ -213,10 +219,10 @@ def _way(chosen: dict[str, bool]) -> str:
     return ways[0] if ways else "copy"
 
 
-def _refuse_more(*given: object) -> None:
-    if any(each is not None for each in given):
+def _refuse_more(values: Sequence[object], *chosen: bool) -> None:
+    if any(chosen) or any(value is not None for value in values):
         raise UsageError(
-            "--resume takes a journal, and nothing else: the model, photos and destination are in it",
+            "--resume takes a journal, and nothing else: what is sorted, whereto and how is in it",
             fix=f"{words.PROGRAM} sort --resume JOURNAL",
         )
 

@@ -67,6 +67,7 @@ def table_listing(table: Path) -> Listing:
 def _row(line: int, cells: dict[str, str], folders: Sequence[Path]) -> _Row:
     """`folders` are the one of the table, without links, and the same as it was given."""
     path, label, split, group = (cells.get(name, "").strip() for name in COLUMNS)
+    label, group = unguard(label), unguard(group)  # `review` writes such tables, too
     path, root = _relative(path, folders), folders[0]
     outside = _leads_out(path)
     problem = ""
@@ -95,7 +96,7 @@ def _leads_out(path: str) -> bool:
 def _on_disk(root: Path, path: str) -> str:
     """The spelling of `path` that exists: tables travel between systems that write / and é differently."""
     forward = path.replace("\\", "/")
-    for spelling in (path, forward, composed(forward), decomposed(forward)):
+    for spelling in (path, forward, composed(forward), decomposed(forward), unguard(path)):
         if os.path.lexists(root / spelling):
             return PurePosixPath(Path(spelling).as_posix()).as_posix()
     return PurePosixPath(forward).as_posix()

@@ -23,7 +23,6 @@ _PLAN = {
 }  # fmt: skip
 _PHOTO = {"path": str, "sha256": str, "size": int, "check": str, "reason": str}
 _KINDS = {int: "a whole number", str: "text", list: "a list"}
-_DRIVE = re.compile(r"[A-Za-z]:[/\\]")
 _SHA256 = re.compile("[0-9a-f]{64}")
 # The comma that is left when a person deletes the last line of a list. No string of JSON has a line end.
 _LEFT_COMMA = re.compile(r",(?=\s*\n\s*\])")
@@ -158,8 +157,10 @@ def read_plan(path: Path) -> Plan:
 def is_below(path: str, *, windows: bool = os.name == "nt") -> bool:
     """Whether a relative posix path leads nowhere but below its root, and has one spelling.
 
-    >>> [is_below(path) for path in ("cat/1.png", "../1.png", "/1.png", "cat//1.png", "C:/1.png")]
-    [True, False, False, False, False]
+    >>> [is_below(path) for path in ("cat/1.png", "../1.png", "/1.png", "cat//1.png")]
+    [True, False, False, False]
+    >>> is_below("C:/1.png", windows=True), is_below("C:/1.png", windows=False)  # elsewhere it is a folder
+    (False, True)
     """
     try:
         os.fsencode(path)
@@ -167,12 +168,7 @@ def is_below(path: str, *, windows: bool = os.name == "nt") -> bool:
         return False
     odd = "\\:" if windows else ""
     parts = path.split("/")
-    return not (
-        "\0" in path
-        or _DRIVE.match(path)
-        or {"", ".", ".."} & set(parts)
-        or any(sign in path for sign in odd)
-    )
+    return not ("\0" in path or {"", ".", ".."} & set(parts) or any(sign in path for sign in odd))
 
 
 def _planned(root: Path, aside: Aside) -> Planned:

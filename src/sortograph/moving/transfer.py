@@ -7,8 +7,8 @@ the place is looked at right before the rename: a file that another program make
 be lost. Windows renames in one step and refuses to replace.
 
 To another disk the content is copied under a name of our own, flushed, read again and compared, and renamed
-in the same way; only then the source goes. Time of change and permissions go with it; on macOS tags and on
-Windows access lists do not.
+in the same way; only then the source goes. Time of change and permissions go with it; tags of macOS, extended
+attributes and access lists do not.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
-from sortograph.errors import PhotoError
+from sortograph.errors import PhotoError, StorageError
 from sortograph.files import sync_folder
 
 # What systems answer where hard links are not possible, or no more of them.
@@ -32,6 +32,7 @@ _LINKS = frozenset((0xA000000C, 0xA0000003))  # reparse tags of Windows: symboli
 _LONGEST = 255  # bytes or characters of a name, on all common file systems
 _LONGEST_SUFFIX = 20
 _CHUNK = 1 << 20
+_MARK, _SHARE = "\\\\?\\", "\\\\?\\UNC\\"
 
 
 def fingerprint(path: Path) -> tuple[str, int]:
@@ -82,15 +83,17 @@ def holds(path: Path, sha256: str) -> bool:
 
 def is_one(one: Path, other: Path) -> bool:
     """Whether both are there, as two names of one file."""
-    try:
-        return os.path.samestat(one.lstat(), other.lstat())
-    except OSError:
-        return False
+    return _names(one, other) == 2
+
+
+def is_alias(one: Path, other: Path) -> bool:
+    """Whether both are one and the same name, reached by two ways: to remove it would remove the file."""
+    return _names(one, other) == 1
 
 
 def is_twice(one: Path, other: Path, sha256: str) -> bool:
     """Whether both are there and the same: one file with two names, or two with this content."""
-    return is_one(one, other) or (holds(one, sha256) and holds(other, sha256))
+    return is_one(one, other) or (not is_alias(one, other) and holds(one, sha256) and holds(other, sha256))
 
 
 def move_new(source: Path, target: Path, sha256: str) -> None:
@@ -144,8 +147,7 @@ def copy_new(source: Path, target: Path, sha256: str) -> os.stat_result:
     Returns what the source is like. Raises as `move_new` does.
     """
     half = half_of(target)
-    with contextlib.suppress(FileNotFoundError):
-        half.unlink()
+    drop_half(target)
     try:
         _copy(source, half)
         facts = source.lstat()
@@ -174,8 +176,7 @@ def settle(source: Path, target: Path, sha256: str) -> bool:
     True when `target` alone has the file now; else both places are as they were.
     """
     for place in (source, target):
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            half_of(place).unlink()
+        drop_half(place)
     if os.path.lexists(source):
         twice = is_twice(source, target, sha256)
         if twice:
@@ -199,6 +200,21 @@ def numbered(path: str) -> Iterator[str]:
         stem, suffix = name, ""
     for number in count(2):
         yield f"{folder}{slash}{_fitted(stem, f'-{number}{suffix}')}"
+
+
+def _names(one: Path, other: Path) -> int:
+    """How many names of one file two paths are; 0 for two files, or where one is not there."""
+    try:
+        facts = one.lstat()
+        if not os.path.samestat(facts, other.lstat()):
+            return 0
+    except OSError:
+        return 0
+    return 1 if facts.st_nlink == 1 or _entry(one) == _entry(other) else 2
+
+
+def _entry(path: Path) -> Path:
+    return path.parent.resolve() / path.name
 
 
 def _fitted(stem: str, tail: str) -> str:
@@ -239,7 +255,9 @@ def _copy(source: Path, half: Path) -> None:
         shutil.copyfileobj(old, new, _CHUNK)
         new.flush()
         os.fsync(new.fileno())
-    shutil.copystat(source, half)
+    facts = source.stat()  # no more than these: flags and labels of the system may forbid to rename it
+    os.utime(half, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+    half.chmod(stat.S_IMODE(facts.st_mode))
 
 
 def remove(path: Path) -> None:
@@ -257,6 +275,40 @@ def half_of(target: Path) -> Path:
     """The name of a copy that is under way: always the same, so that it is found again."""
     name = hashlib.sha256(os.fsencode(target.name)).hexdigest()
     return target.with_name(f".moving-{name[:24]}")
+
+
+def drop_half(target: Path) -> None:
+    """Remove a copy that was under way, if there is one. Raises StorageError where that is forbidden."""
+    half = half_of(target)
+    if not os.path.lexists(half):
+        return
+    try:
+        remove(half)
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except PermissionError as error:
+        raise StorageError(
+            "half a copy, of an earlier work that was stopped, cannot be removed",
+            where=str(half),
+            expected="nothing there, or what may be removed",
+            fix="remove it by hand",
+        ) from error
+
+
+def leads_to(link: Path, place: Path) -> bool:
+    """Whether a path is a link to just this absolute path. Raises OSError."""
+    return link.is_symlink() and Path(plain(os.fspath(link.readlink()))) == place
+
+
+def plain(path: str) -> str:
+    r"""A path without the mark that Windows puts before it when it reads a link.
+
+    >>> plain(r"\\?\C:\photos"), plain(r"\\?\UNC\server\photos"), plain("/photos")
+    ('C:\\photos', '\\\\server\\photos', '/photos')
+    """
+    if path.startswith(_SHARE):
+        return "\\\\" + path.removeprefix(_SHARE)
+    return path.removeprefix(_MARK)
 
 
 def is_link(facts: os.stat_result) -> bool:

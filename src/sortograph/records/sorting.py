@@ -135,7 +135,8 @@ class Undone:
 
     undone   paths below the source of files that are as before the sort
     left     files that were left alone, and why, by their path below the destination
-    journal  still there when files were left alone; else None
+    journal  still there when files were left alone, and while a later sort into the folder is not undone:
+             it knows of whom the folders are; else None
     """
 
     undone: tuple[str, ...]

@@ -13,11 +13,14 @@ from sortograph.files import sync_folder
 from sortograph.moving.keeping import as_it_was, storage_of
 from sortograph.moving.transfer import (
     check_photo,
-    half_of,
+    drop_half,
     holds,
+    is_alias,
     is_blocked,
     is_one,
     is_same_state,
+    is_twice,
+    leads_to,
     put_new,
     remove,
     settle,
@@ -50,7 +53,8 @@ def undo(journal: Path, *, progress: Progress = silent) -> Undone:
         _remove_folders(trail)
         made = not taker.left and _forget(trail)
     sweep(trail.path.parent.parent, made)
-    return Undone(tuple(taker.undone), tuple(taker.left), trail.path if taker.left else None)
+    kept = trail.path if os.path.lexists(trail.path) else None
+    return Undone(tuple(taker.undone), tuple(taker.left), kept)
 
 
 def _forget(trail: Trail) -> bool:
@@ -131,11 +135,11 @@ class _Taker:
         """Whether the file is to be moved back. Raises PhotoError to leave it alone."""
         file, state = self._trail.files[n], self._trail.states[n]
         source, target = self._ends(n)
-        _drop_halves(source, target)
+        drop_half(source)
+        drop_half(target)
         here, there = os.path.lexists(source), os.path.lexists(target)
         if here and there:
-            twice = holds(source, file.sha256) and holds(target, file.sha256)
-            if is_one(source, target) or (state != DONE and twice):
+            if is_one(source, target) or (state != DONE and is_twice(source, target, file.sha256)):
                 settle(target, source, file.sha256)
                 self._returned(n)
             elif state != DOING or not holds(source, file.sha256):
@@ -162,7 +166,7 @@ class _Taker:
     def _of_copy(self, n: int) -> bool:
         file, begun = self._trail.files[n], self._trail.states[n] == DOING
         source, target = self._ends(n)
-        _drop_halves(target)
+        drop_half(target)
         if not os.path.lexists(target):
             return self._is_gone(n)
         if is_one(source, target):
@@ -170,7 +174,7 @@ class _Taker:
         if begun and not holds(target, file.sha256):
             return False  # it came to nothing, and something else is there
         self._check(n)
-        if not holds(source, file.sha256):
+        if is_alias(source, target) or not holds(source, file.sha256):
             raise PhotoError(_LAST)
         return True
 
@@ -178,7 +182,7 @@ class _Taker:
         source, target = self._ends(n)
         if not os.path.lexists(target):
             return self._is_gone(n)
-        if target.is_symlink() and target.readlink() == source:
+        if leads_to(target, source):
             return True
         if self._trail.states[n] == DOING:
             return False
@@ -242,12 +246,6 @@ class _Taker:
     def _ends(self, n: int) -> tuple[Path, Path]:
         head = self._trail.known
         return head.source / self._trail.files[n].path, head.destination / self._trail.targets[n]
-
-
-def _drop_halves(*places: Path) -> None:
-    for place in places:
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            half_of(place).unlink()
 
 
 def _sync(folders: Iterable[Path]) -> None:

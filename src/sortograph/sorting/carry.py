@@ -18,20 +18,20 @@ from sortograph.moving.transfer import (
     check_photo,
     copy_new,
     fingerprint,
-    half_of,
-    holds,
     is_blocked,
-    is_one,
+    is_same_state,
+    move_new,
     put_new,
-    settle,
+    remove,
     take_away,
 )
 from sortograph.records import Progress, Rejected, Step, silent
 from sortograph.records.sorting import Sorted, SortFile, SortPlan
 from sortograph.sorting.companions import tail_of
 from sortograph.sorting.desk import back, new_trail, old_trail
-from sortograph.sorting.names import spellings, units
+from sortograph.sorting.names import LONGEST_NAME, size_of, spellings, units
 from sortograph.sorting.places import check_ends, check_room
+from sortograph.sorting.stopped import is_finished
 from sortograph.sorting.trail import DOING, DONE, FOLDER, LEFT, UNDOING, Trail
 
 BATCH = 64
@@ -157,7 +157,8 @@ class Carrier:
         tails = [tail_of(self._trail.files[n].photo, self._trail.files[n].path) for n in unit]
         folder, slash, name = self._trail.files[unit[0]].target.rpartition("/")
         stem = name.removesuffix(tails[0])
-        for spelled in spellings(stem, max(units(stem), _SHORTEST)):
+        size = LONGEST_NAME - max(map(size_of, tails))
+        for spelled in spellings(stem, max(units(stem), _SHORTEST), size):
             targets = [f"{folder}{slash}{spelled}{tail}" for tail in tails]
             if self._reserved.isdisjoint(map(folded, targets)) and self._are_free(targets):
                 break
@@ -183,9 +184,8 @@ class Carrier:
             return
         self._announce(acts)
         try:
-            for act in acts:
-                with self._leaving(act):
-                    self._put(act)
+            for unit in self._units(acts):
+                self._put_together(unit)
         except StorageError:
             with contextlib.suppress(StorageError):
                 self._finish(acts)
@@ -199,6 +199,19 @@ class Carrier:
         for act in acts:
             self._trail.record(DOING, file=act.number, target=act.target)
         self._trail.sync()
+
+    def _units(self, acts: Iterable[_Act]) -> list[list[_Act]]:
+        """Those of one photo together."""
+        return [list(unit) for _, unit in groupby(acts, key=lambda act: self._trail.files[act.number].photo)]
+
+    def _put_together(self, unit: Sequence[_Act]) -> None:
+        """A photo and its companions; where one of them cannot be put in place, none is."""
+        for act in unit:
+            with self._leaving(act):
+                self._put(act)
+            if not act.placed:
+                self._give_up(unit, act)
+                return
 
     def _put(self, act: _Act) -> None:
         source, target = self._ends(act.number)
@@ -223,16 +236,48 @@ class Carrier:
         for folder in dict.fromkeys(self._ends(act.number)[1].parent for act in placed):
             sync_folder(folder)
         if self._head.way == "move":
-            for act in placed:
-                with self._leaving(act):
-                    source, target = self._ends(act.number)
-                    with storage_of(source):
-                        take_away(source, target, act.facts)
+            for unit in self._units(placed):
+                self._take_together(unit)
             for folder in dict.fromkeys(self._ends(act.number)[0].parent for act in placed):
                 sync_folder(folder)
         for act in placed:
             if act.placed:
                 self._done(act.number)
+
+    def _take_together(self, unit: Sequence[_Act]) -> None:
+        """What was put in place goes from where it was; if one of them was changed since, all stay."""
+        for act in sorted(unit, key=self._is_unchanged):  # changed ones first
+            source, target = self._ends(act.number)
+            with self._leaving(act), storage_of(source):
+                take_away(source, target, act.facts)
+            if not act.placed:
+                self._give_up(unit, act)
+                return
+
+    def _is_unchanged(self, act: _Act) -> bool:
+        try:
+            return act.facts is None or is_same_state(self._ends(act.number)[0].lstat(), act.facts)
+        except OSError:  # it is gone: `take_away` says what that means
+            return True
+
+    def _give_up(self, unit: Sequence[_Act], failed: _Act) -> None:
+        """The others of a photo's files stay with the one that has to."""
+        path = self._trail.files[failed.number].path
+        for act in unit:
+            if act is not failed and (not act.placed or self._withdrawn(act)):
+                self._stays(act, f"it goes together with {path}, which stays")
+
+    def _withdrawn(self, act: _Act) -> bool:
+        """Whether a file that was put in place is again where it was, alone. What would be lost is kept."""
+        source, target = self._ends(act.number)
+        with contextlib.suppress(PhotoError), storage_of(target):
+            if os.path.lexists(source):
+                remove(target)
+                return True
+            if act.facts is None and self._head.way == "move":  # it was renamed
+                move_new(target, source, self._trail.files[act.number].sha256)
+                return True
+        return False
 
     @contextlib.contextmanager
     def _leaving(self, act: _Act) -> Iterator[None]:
@@ -240,16 +285,16 @@ class Carrier:
         try:
             yield
         except PhotoError as error:
-            act.placed = False
-            self._trail.record(LEFT, file=act.number)
-            self.left.append(Rejected(self._trail.files[act.number].path, error.what))
+            self._stays(act, error.what)
         except StorageError as error:
             if not isinstance(error.__cause__, FileExistsError):
                 raise
-            act.placed = False
-            self._trail.record(LEFT, file=act.number)
-            reason = "another program has put a file where it was to go"
-            self.left.append(Rejected(self._trail.files[act.number].path, reason))
+            self._stays(act, "another program has put a file where it was to go")
+
+    def _stays(self, act: _Act, reason: str) -> None:
+        act.placed = False
+        self._trail.record(LEFT, file=act.number)
+        self.left.append(Rejected(self._trail.files[act.number].path, reason))
 
     def _make_folders(self, target: str) -> None:
         for folder in _folders(target):
@@ -264,30 +309,6 @@ class Carrier:
 
     def _ends(self, n: int) -> tuple[Path, Path]:
         return self._head.source / self._trail.files[n].path, self._head.destination / self._trail.targets[n]
-
-
-def is_finished(way: str, source: Path, target: Path, sha256: str) -> bool:
-    """Whether an act that was begun has come to its end; a move is brought to it.
-
-    False when it is to be done again. Raises PhotoError where neither can be said, OSError.
-    """
-    if way == "symlink":
-        return target.is_symlink() and target.readlink() == source
-    if way != "move":
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            half_of(target).unlink()
-        return holds(target, sha256)
-    if os.path.lexists(source) and not holds(source, sha256):
-        if is_one(source, target):  # written to between its two names
-            settle(target, source, sha256)
-        elif holds(target, sha256):
-            raise PhotoError("something else is at its old place by now, and it is in the destination")
-        return False
-    if settle(source, target, sha256):
-        return True
-    if not os.path.lexists(source):
-        raise PhotoError("it is gone from both folders, or was changed")
-    return False
 
 
 def _folders(target: str) -> list[str]:

@@ -10,7 +10,7 @@ from itertools import chain, count
 from pathlib import Path
 
 from sortograph.errors import DataError, Interrupted, StorageError, command
-from sortograph.files import storage_errors, sync_folder
+from sortograph.files import is_in, storage_errors, sync_folder
 from sortograph.moving.journal import alone
 from sortograph.records.sorting import SortPlan
 from sortograph.sorting.places import HOME
@@ -43,6 +43,13 @@ def old_trail(journal: Path) -> Iterator[Trail]:
     """The journal of an earlier sort, held alone, ready for more. Raises DataError, StorageError."""
     path = _found(journal)
     head = Trail(path).head
+    if head is not None and (is_in(head.source, head.destination) or is_in(head.destination, head.source)):
+        raise DataError(
+            "the folder that the photos came from and the sorted one are one by now, or lie in each other",
+            where=f"{head.source} and {head.destination}",
+            expected="two folders apart from each other, as they were when the photos were sorted",
+            fix="move the sorted folder elsewhere, and undo by the journal in it",
+        )
     if head is not None and head.written.is_dir() and not head.written.samefile(head.destination):
         raise DataError(
             "this journal tells of another folder, which is still there",

@@ -13,6 +13,7 @@ from sortograph.images.names import folded, is_system
 from sortograph.records.sorting import UNSURE
 
 LONGEST_FOLDER = 80
+LONGEST_NAME = 255  # bytes of UTF-8, as Linux counts
 LONGEST_PATH = 259  # of Windows, with the drive and without the zero at the end
 _FORBIDDEN = re.compile('[\x00-\x1f\x7f-\x9f<>:"/\\\\|?*\ud800-\udfff]')
 _PORTS = "123456789¹²³"
@@ -43,11 +44,21 @@ def portable(name: str, longest: int = LONGEST_FOLDER) -> str:
     return cut(plain, longest) or "_"
 
 
-def cut(text: str, longest: int) -> str:
-    """The beginning of a text, up to a length in UTF-16 units; no dot or blank at its end."""
-    while units(text) > longest:
+def cut(text: str, longest: int, size: int = LONGEST_NAME) -> str:
+    """The beginning of a text, up to a length in UTF-16 units and a size in bytes; no dot or blank at its
+    end."""
+    while units(text) > longest or size_of(text) > size:
         text = text[:-1]
     return _trimmed(text)
+
+
+def size_of(text: str) -> int:
+    """Bytes as Linux counts.
+
+    >>> size_of("새")
+    3
+    """
+    return len(text.encode("utf-8", "surrogatepass"))
 
 
 def units(text: str) -> int:
@@ -73,17 +84,22 @@ def class_folders(classes: Iterable[str]) -> dict[str, str]:
     return {**found, "": UNSURE}
 
 
-def spellings(stem: str, longest: int = LONGEST_FOLDER) -> Iterator[str]:
+def spellings(
+    stem: str, longest: int = LONGEST_FOLDER, size: int = LONGEST_NAME, start: int = 1
+) -> Iterator[str]:
     """The stem itself, and then others to use where it is taken; all fit.
+
+    start: the first of them; 1 is the stem
 
     >>> names = spellings("abc", longest=3)
     >>> [next(names) for _ in range(3)]
     ['abc', 'a-2', 'a-3']
     """
-    yield stem
-    for number in count(2):
+    if start == 1:
+        yield stem
+    for number in count(max(start, 2)):
         tail = f"-{number}"
-        yield f"{cut(stem, longest - len(tail))}{tail}"
+        yield f"{cut(stem, longest - len(tail), size - len(tail))}{tail}"
 
 
 def _trimmed(name: str) -> str:

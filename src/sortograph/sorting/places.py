@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 
-from sortograph.errors import DataError, StorageError, UsageError, counted
+from sortograph.errors import DataError, PhotoError, StorageError, UsageError, counted
 from sortograph.files import is_in
 from sortograph.images.names import folded
-from sortograph.moving.transfer import holds, is_link
+from sortograph.moving.transfer import fingerprint, is_link
 from sortograph.records.sorting import SortFile
 
 HOME = ".sortograph"  # below the destination, for the journals; hidden, so that no scan looks into it
@@ -115,7 +116,8 @@ class Taken:
     def __init__(self, destination: Path) -> None:
         self._root = destination
         self._listed: dict[str, _Names] = {}
-        self._planned: dict[str, str] = {}  # path → sha256
+        self._contents: dict[str, str] = {}  # path → sha256, of what is planned and of what was read
+        self._sizes: dict[str, int] = {}
         self.blocked: dict[str, None] = {}
 
     def folder(self, path: str) -> str:
@@ -133,23 +135,40 @@ class Taken:
         folder, _, name = path.rpartition("/")
         return folded(name) not in self._inside(folder)
 
-    def identical(self, path: str, sha256: str) -> str:
-        """The path by which this content is there, or is going to be; "" where something else is, or
-        nothing."""
+    def alike(self, path: str) -> list[str]:
+        """Files that are there, or are going to be, by a name that is the same to some system."""
         folder, _, name = path.rpartition("/")
         prefix = f"{folder}/" if folder else ""
-        for found, is_folder in self._inside(folder).get(folded(name), {}).items():
-            planned = self._planned.get(prefix + found)
-            if planned == sha256 or (
-                planned is None and not is_folder and holds(self._root / folder / found, sha256)
-            ):
-                return prefix + found
+        found = self._inside(folder).get(folded(name), {})
+        return [prefix + each for each, is_folder in found.items() if not is_folder]
+
+    def identical(self, path: str, file: SortFile) -> str:
+        """The path by which a file's content is there, or is going to be; "" where something else is, or
+        nothing."""
+        for found in self.alike(path):
+            if self.size(found) == file.size and self.content(found) == file.sha256:
+                return found
         return ""
 
-    def take(self, path: str, sha256: str) -> None:
+    def size(self, path: str) -> int:
+        """-1 for what is no file, or gone."""
+        if path not in self._sizes:
+            self._sizes[path] = _size(self._root / path)
+        return self._sizes[path]
+
+    def content(self, path: str) -> str:
+        """The sha256, read once; "" where it cannot be read."""
+        if path not in self._contents:
+            try:
+                self._contents[path] = fingerprint(self._root / path)[0]
+            except PhotoError:
+                self._contents[path] = ""
+        return self._contents[path]
+
+    def take(self, path: str, file: SortFile) -> None:
         folder, _, name = path.rpartition("/")
         self._inside(folder)[folded(name)] = {name: False}
-        self._planned[path] = sha256
+        self._contents[path], self._sizes[path] = file.sha256, file.size
 
     def _inside(self, folder: str) -> _Names:
         if folder not in self._listed:
@@ -163,6 +182,14 @@ def _names(folder: Path) -> _Names:
         for entry in entries:
             found.setdefault(folded(entry.name), {})[entry.name] = _is_folder(entry)
     return found
+
+
+def _size(file: Path) -> int:
+    try:
+        facts = file.lstat()
+    except OSError:
+        return -1
+    return facts.st_size if stat.S_ISREG(facts.st_mode) else -1
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -16,13 +16,13 @@ from sortograph.records import Prediction, Rejected
 from sortograph.records.sorting import Renamed, SortFile, SortPlan
 from sortograph.sorting.companions import companions, tail_of
 from sortograph.sorting.dates import taken_at
-from sortograph.sorting.names import LONGEST_PATH, cut, spellings, units
+from sortograph.sorting.names import LONGEST_NAME, LONGEST_PATH, cut, size_of, units
+from sortograph.sorting.numbers import NUMBER, Numbers
 from sortograph.sorting.places import Taken
 from sortograph.sorting.template import Facts, Template, fit_path
 
 _LONGEST = 200  # of a path below the destination, so that there is room for the destination's own
 _SHORTEST = 24  # what must be left of it for a file's name
-_NUMBER = 8  # room for a number after a name that is taken
 _SETTLED_NS = 2 * 10**9
 _WINDOWS = os.name == "nt"
 
@@ -56,7 +56,7 @@ def make_plan(wish: Wish, answers: Iterable[Prediction], *, windows: bool = _WIN
     Raises StorageError where folders of the destination are links or files, or its path is too long.
     """
     seen, unreadable = _look(wish, answers)
-    planner = _Planner(wish, _longest(wish.destination, windows))
+    planner = _Planner(wish, _longest(wish.destination, windows), unreadable)
     for unit in _with_companions(wish.source, seen, unreadable):
         try:
             planner.place(*unit)
@@ -164,9 +164,10 @@ def _longest(destination: Path, windows: bool) -> int:
 class _Planner:
     """Gives targets, one photo with its companions after the other."""
 
-    def __init__(self, wish: Wish, longest: int) -> None:
-        self._wish, self._longest = wish, longest
+    def __init__(self, wish: Wish, longest: int, staying: list[Rejected]) -> None:
+        self._wish, self._longest, self._staying = wish, longest, staying
         self._taken = Taken(wish.destination)
+        self._numbers = Numbers(self._taken)
         self.files: list[SortFile] = []
         self.identical: list[Renamed] = []
         self.renamed: list[Renamed] = []
@@ -180,22 +181,23 @@ class _Planner:
         unit = [photo.file, *others]
         tails = [tail_of(photo.file.path, file.path) for file in unit]
         stem = name.removesuffix(tails[0])
-        room = self._longest - _NUMBER - units(f"{folder}/") - max(map(units, tails))
-        targets, there = self._spelled(folder, cut(stem, room) or "_", tails, unit)
-        self._tell(photo.file, wanted, "" if there[0] else targets[0])
-        for file, target, same in zip(unit, targets, there, strict=True):
-            self._add(file, target, same)
+        room = self._longest - NUMBER - units(f"{folder}/") - max(map(units, tails))
+        stem = cut(stem, room, LONGEST_NAME - max(map(size_of, tails))) or "_"
+        targets, there = self._numbers.place(folder, stem, tails, unit)
+        self._tell(photo.file, wanted, "" if there else targets[0])
+        if there:
+            self._leave(unit, [there, *targets[1:]])
+        else:
+            pairs = zip(unit, targets, strict=True)
+            self.files += [replace(file, target=target) for file, target in pairs]
 
-    def _spelled(
-        self, folder: str, stem: str, tails: list[str], unit: list[SortFile]
-    ) -> tuple[list[str], list[str]]:
-        """Targets of which none is taken but by the same content, and for each where that is, or ""."""
-        for spelled in spellings(stem, units(stem) + _NUMBER):
-            targets = [f"{folder}/{spelled}{tail}" if folder else f"{spelled}{tail}" for tail in tails]
-            there = [self._taken.identical(t, file.sha256) for t, file in zip(targets, unit, strict=True)]
-            if all(same or self._taken.free(t) for t, same in zip(targets, there, strict=True)):
-                return targets, there
-        raise AssertionError("counting never ends")
+    def _leave(self, unit: list[SortFile], there: list[str]) -> None:
+        """A photo that is there already stays, and so do its companions, there or not."""
+        for file, path in zip(unit, there, strict=True):
+            if same := self._taken.identical(path, file):
+                self.identical.append(Renamed(file.path, same, "identical"))
+            else:
+                self._staying.append(Rejected(file.path, "its photo is there already, without it"))
 
     def check(self) -> None:
         """Raises StorageError for folders that cannot be gone into."""
@@ -208,13 +210,6 @@ class _Planner:
                 expected="folders, or nothing",
                 fix="move them away, or choose another folder with --into",
             )
-
-    def _add(self, file: SortFile, target: str, same: str) -> None:
-        if same:
-            self.identical.append(Renamed(file.path, same, "identical"))
-            return
-        self._taken.take(target, file.sha256)
-        self.files.append(replace(file, target=target))
 
     def _tell(self, file: SortFile, wanted: str, target: str) -> None:
         """What is called otherwise than it should be, and why."""

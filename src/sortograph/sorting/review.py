@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from sortograph.errors import DataError, PhotoError
@@ -15,6 +16,7 @@ from sortograph.moving.transfer import fingerprint
 from sortograph.records.sorting import UNSURE, Correction, Review
 from sortograph.sorting.desk import journals
 from sortograph.sorting.places import HOME
+from sortograph.sorting.template import Template, read_template
 from sortograph.sorting.trail import DONE, Trail
 
 
@@ -88,20 +90,26 @@ def _compared(destination: Path, placed: dict[tuple[str, str], _Placed], notes: 
 def _placed(trail: Trail) -> Iterator[tuple[tuple[str, str], _Placed]]:
     head = trail.known
     labels = {folded(folder): label for label, folder in head.folders.items()}
+    template = read_template(head.template)
     for n, file in enumerate(trail.files[: trail.whole]):
         if file.is_photo and trail.states[n] == DONE:
             target = trail.targets[n]
-            depth = _depth(target, head.folders[file.label])
+            depth = _depth(template, file.path.rpartition("/")[0])
             yield (
                 (file.sha256, target),
                 _Placed(target, file.label, file.size, file.mtime_ns, depth, labels),
             )
 
 
-def _depth(target: str, folder: str) -> int:
-    """Which part of a path is the class's folder."""
-    parts = [folded(part) for part in target.split("/")[:-1]]
-    return parts.index(folded(folder)) if folded(folder) in parts else 0
+def _depth(template: Template, below: str) -> int:
+    """How many folders come before that of the class, for a photo of this folder below the source."""
+    before = ""
+    for (literal, field, form), (after, _, _) in pairwise(template.parts):
+        before += literal
+        if field == "label" and before[-1:] in ("", "/") and after.startswith("/"):
+            break
+        before += below if field == "folder" else form or "x"
+    return sum(map(bool, before.split("/")))
 
 
 def _label(path: str, placed: _Placed) -> str | None:

@@ -6,8 +6,9 @@ import os
 import stat
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 
 from sortograph.errors import DataError, MissingExtra
@@ -17,6 +18,7 @@ from sortograph.sorting.companions import matched
 QUIET_SECONDS = 2.0  # for which size and time of change must stay the same
 _LOOK_SECONDS = 0.5  # between two looks at what is arriving
 _REST_SECONDS = 30.0  # between two looks when nothing is told: systems drop notices when there are too many
+_TICK_SECONDS = 0.5  # Windows hears no Ctrl-C while it waits
 _State = tuple[int, int]
 
 
@@ -36,9 +38,11 @@ class Arrivals:
         found = {photo: state for photo in photos_below(self._source) if (state := _state(photo))}
         self._given = {photo: state for photo, state in self._given.items() if photo in found}
         new = {photo: state for photo, state in found.items() if self._given.get(photo) != state}
-        under_way = {**new, **_companions(new)}
+        belonging = _companions(new)
+        under_way = dict(chain(new.items(), *(files.items() for files in belonging.values())))
         self._since = {file: self._start(file, state, now) for file, state in under_way.items()}
-        ready = [photo for photo in new if self._is_whole(photo, under_way, now)]
+        busy = self._busy(new, belonging, now)
+        ready = [photo for photo in new if _stem(photo) not in busy and _opens(photo)]
         self._given.update((photo, new[photo]) for photo in ready)
         self.waiting = len(ready) < len(new)
         return ready
@@ -47,10 +51,14 @@ class Arrivals:
         known = self._since.get(file)
         return known if known is not None and known[0] == state else (state, now)
 
-    def _is_whole(self, photo: Path, under_way: Iterable[Path], now: float) -> bool:
-        """Whether neither it nor a file beside it of the same stem was written to for long enough."""
-        group = [file for file in under_way if file.parent == photo.parent and _stem(file) == _stem(photo)]
-        return all(now - self._since[file][1] >= self._quiet for file in group) and _opens(photo)
+    def _busy(self, photos: Iterable[Path], belonging: Mapping[Path, Iterable[Path]], now: float) -> set[str]:
+        """Stems of photos of which one, or a file that belongs to it, was written to a short time ago: photos
+        of one stem share their companions."""
+        return {
+            _stem(photo)
+            for photo in photos
+            if any(now - self._since[file][1] < self._quiet for file in (photo, *belonging.get(photo, ())))
+        }
 
 
 @contextmanager
@@ -100,24 +108,30 @@ def arriving(
         ready = arrivals.look(clock())
         if ready:
             yield ready
-        happened.wait(min(quiet, _LOOK_SECONDS) if arrivals.waiting else _REST_SECONDS)
+        _wait(happened, min(quiet, _LOOK_SECONDS) if arrivals.waiting else _REST_SECONDS)
 
 
-def _companions(photos: Iterable[Path]) -> dict[Path, _State]:
-    """Files that belong to these photos, with their states."""
+def _wait(happened: threading.Event, seconds: float) -> None:
+    """Until something happens, or the time is over."""
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0 and not happened.wait(min(left, _TICK_SECONDS)):
+        pass
+
+
+def _companions(photos: Iterable[Path]) -> dict[Path, dict[Path, _State]]:
+    """Photo → files that belong to it, with their states."""
     names: dict[Path, list[str]] = {}
     for photo in photos:
         names.setdefault(photo.parent, []).append(photo.name)
-    found: dict[Path, _State] = {}
+    found: dict[Path, dict[Path, _State]] = {}
     for folder, those in names.items():
         try:
             others = os.listdir(folder)  # noqa: PTH208, names are all that is needed
         except OSError:
             continue
-        for belonging in matched(those, others).values():
-            found.update(
-                (folder / name, state) for name in belonging if (state := _state(folder / name)) is not None
-            )
+        for owner, belonging in matched(those, others).items():
+            states = {folder / name: _state(folder / name) for name in belonging}
+            found[folder / owner] = {file: state for file, state in states.items() if state is not None}
     return found
 
 
@@ -139,5 +153,6 @@ def _opens(photo: Path) -> bool:
         return False
 
 
-def _stem(file: Path) -> str:
-    return file.name.partition(".")[0]
+def _stem(photo: Path) -> str:
+    """With its folder, as `matched` understands it."""
+    return os.path.splitext(photo)[0]  # noqa: PTH122, Path.suffix has other rules for dots
