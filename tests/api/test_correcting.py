@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from itertools import count
 
 import numpy as np
@@ -10,8 +11,11 @@ import pytest
 from PIL import Image
 
 import sortograph
-from sortograph.images.inspect import hash_of
+from sortograph.api.placing import run_index
+from sortograph.api.reviewing import report
+from sortograph.errors import RunError
 from sortograph.runs import read_run
+from sortograph.serve.corrections import Corrections
 
 SMALL = ("train.epochs=1", "pixels.size=16", "model.filters=[4]", "model.dense=[]")
 
@@ -32,18 +36,12 @@ def folders(tmp_path):
             (photos / split / name).mkdir(parents=True)
             for k in range(number):
                 photo(next(seeds), colour).save(photos / split / name / f"{k}.png")
-    (fixes / "photos").mkdir(parents=True)
-    with (fixes / "corrections.csv").open("w", newline="") as file:
-        csv.writer(file).writerow(["sha256", "path", "predicted", "label", "time", "model"])
     return photos, fixes
 
 
 def correct(fixes, data, label):
-    sha256 = hash_of(data)
-    (fixes / "photos" / f"{sha256}.png").write_bytes(data)
-    with (fixes / "corrections.csv").open("a", newline="") as file:
-        csv.writer(file).writerow([sha256, f"photos/{sha256}.png", "red", label, "", ""])
-    return sha256
+    """As the server stores one; its content."""
+    return Corrections(fixes).add(data, label, "red", "f" * 64).sha256
 
 
 def encoded(image, path):
@@ -51,37 +49,91 @@ def encoded(image, path):
     return path.read_bytes()
 
 
-def test_corrected_photos_teach_and_test_stays(folders, tmp_path):
+def rows_of(run):
+    with (run / "index.csv").open(newline="") as file:
+        return {row["path"]: row for row in csv.DictReader(file)}
+
+
+def test_twenty_corrections_teach_and_test_stays(folders, tmp_path):
+    """What the server has stored, against the index of the run: its photos, their classes and splits."""
     photos, fixes = folders
-    wrong = [photos / "train" / "red" / f"{k}.png" for k in range(3)]
-    relabelled = [correct(fixes, path.read_bytes(), "blue") for path in wrong]
-    new = correct(fixes, encoded(photo(999, (0, 0, 130)), tmp_path / "n.png"), "blue")
-    judged = correct(fixes, (photos / "test" / "red" / "0.png").read_bytes(), "blue")
-    said = []
+    old = {
+        path.relative_to(tmp_path).as_posix(): [path.parent.name, {"val": "validation"}.get(split, split)]
+        for split in ("train", "val", "test")
+        for path in (photos / split).rglob("*.png")
+    }
+    said, wanted = [], dict(old)
+    kept = [f"photos/train/{name}/{k}.png" for name in ("red", "blue") for k in range(4)]
+    kept += ["photos/val/red/0.png", "photos/val/blue/0.png"]
+    for path in [*kept, *(f"photos/test/red/{k}.png" for k in range(3))]:
+        other = "blue" if "/red/" in path else "red"
+        correct(fixes, (tmp_path / path).read_bytes(), other)
+        if path in kept:
+            wanted[path] = [other, old[path][1]]
+    for k, label in enumerate(("blue", "blue", "blue", "red", "red")):
+        data = encoded(photo(900 + k, (0, 0, 130) if label == "blue" else (130, 0, 0)), tmp_path / "n.png")
+        wanted[f"fixes/photos/{correct(fixes, data, label)}.png"] = [label, "train"]
+    for label in ("blue", "red"):  # a second thought
+        correct(fixes, (photos / "train" / "red" / "9.png").read_bytes(), label)
+    assert len((fixes / "corrections.csv").read_text().splitlines()) == 1 + 20
     record = sortograph.train(
         photos, recipe="weather-base", overrides=SMALL, corrections=fixes, out=tmp_path / "run",
         progress=lambda event: said.append(getattr(event, "text", "")),
     )  # fmt: skip
-    with (tmp_path / "run" / "index.csv").open(newline="") as file:
-        rows = {row["sha256"]: row for row in csv.DictReader(file)}
-    assert {(rows[one]["class"], rows[one]["split"]) for one in relabelled} == {("blue", "train")}
-    assert (rows[new]["class"], rows[new]["split"]) == ("blue", "train")
-    assert rows[new]["path"] == f"fixes/photos/{new}.png"
-    assert (rows[judged]["class"], rows[judged]["split"]) == ("red", "test")
+    found = rows_of(tmp_path / "run")
+    assert {path: [row["class"], row["split"]] for path, row in found.items()} == wanted
+    assert all(path.endswith(f"{row['sha256']}.png") for path, row in found.items() if path[0] == "f")
     assert record.evaluation["test"].n == 10
-    assert "corrections: 3 photos relabelled, 1 added to train" in said
-    assert any("photos/test/red/0.png" in line and "is to stay as it is" in line for line in said)
+    assert "corrections: 10 photos relabelled, 5 added to train" in said
+    assert any("3 corrections are left out" in line and "is to stay as it is" in line for line in said)
     assert read_run(tmp_path / "run").status == "finished"
+
+
+def test_a_run_with_corrections_is_reported_on_its_photos(folders, tmp_path):
+    """They lie below the folder that its paths begin at."""
+    photos, fixes = folders
+    correct(fixes, encoded(photo(999, (0, 0, 130)), tmp_path / "n.png"), "blue")
+    run = tmp_path / "run"
+    sortograph.train(photos, recipe="weather-base", overrides=SMALL, corrections=fixes, out=run)
+    assert run_index(read_run(run), photos).root == tmp_path.resolve()
+    assert report(run, photos=photos).name == "report.html"
+    (photos / "train" / "red" / "0.png").unlink()
+    with pytest.raises(RunError, match="1 of 43 photos are gone"):
+        report(run, photos=photos)
+
+
+def test_near_duplicates_of_test_photos_are_never_added(folders, tmp_path):
+    """Also where the recipe does not look for any."""
+    photos, fixes = folders
+    with Image.open(photos / "test" / "red" / "0.png") as opened:
+        near = opened.convert("RGB")
+    near.putpixel((3, 3), (9, 9, 9))
+    sha256 = correct(fixes, encoded(near, tmp_path / "n.png"), "blue")
+    said = []
+    sortograph.train(
+        photos, recipe="weather-base", overrides=(*SMALL, "split.near_duplicates=ignored"), corrections=fixes,
+        out=tmp_path / "run", progress=lambda event: said.append(getattr(event, "text", "")),
+    )  # fmt: skip
+    rows = rows_of(tmp_path / "run")
+    assert sha256 not in {row["sha256"] for row in rows.values()}
+    assert {row["twins"] for row in rows.values()} == {""}
+    assert "corrections: 0 photos relabelled, 0 added to train" in said
+    assert any("1 correction is left out, since it or a near duplicate is in test" in line for line in said)
 
 
 def test_a_photo_that_was_changed_since_is_left_out(folders, tmp_path):
     photos, fixes = folders
     sha256 = correct(fixes, encoded(photo(907, (0, 0, 130)), tmp_path / "n.png"), "blue")
     (fixes / "photos" / f"{sha256}.png").write_bytes(encoded(photo(908, (0, 0, 130)), tmp_path / "m.png"))
+    wolf = correct(fixes, (photos / "train" / "red" / "0.png").read_bytes(), "wolf")
+    other = f"fixes/photos/{wolf}.png"
     said = []
     sortograph.train(
         photos, recipe="weather-base", overrides=SMALL, corrections=fixes, out=tmp_path / "run",
         progress=lambda event: said.append(getattr(event, "text", "")),
     )  # fmt: skip
     assert any("its content is not what the table says" in line for line in said)
+    assert f"1 correction is left out, since its label 'wolf' is no class of these photos: {other}" in said
+    rejected = json.loads((tmp_path / "run" / "data.json").read_text())["rejected"]
+    assert [one["path"] for one in rejected] == [f"fixes/photos/{sha256}.png"]
     assert "corrections: 0 photos relabelled, 0 added to train" in said

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
+from queue import SimpleQueue
 
 import pytest
 
@@ -37,16 +40,16 @@ def test_the_defaults(call, served):
 
 
 def test_every_option_is_handed_over(call, served, tmp_path):
-    limits = ("--max-body", 300, "--max-photos", 2, "--max-megapixels", 1.5, "--queue", 3, "--clients", 4)
+    sizes = ("--max-body", 200, "--max-held", 300, "--max-photos", 2, "--max-megapixels", 1.5)
+    limits = (*sizes, "--queue", 3, "--clients", 4)
     times = ("--seconds", 5, "--idle", 6, "--workers", 7, "--max-error", "2%")
-    who = ("--allow-host", "a", "--allow-host", "b", "--allow-origin", "https://c", "--corrections", tmp_path)
+    who = ("--allow-host", "a", "--allow-host", "b", "--corrections", tmp_path)
     call("serve", "a.onnx", "--host", "0.0.0.0", "--port", 9, "--token", TOKEN, *limits, *times, *who)
     options, found = served["options"], served["limits"]
     assert (options.host, options.port, options.token) == ("0.0.0.0", 9, TOKEN)
-    assert (options.hosts, options.origins) == (("a", "b"), ("https://c",))
-    assert (options.corrections, options.max_error) == (tmp_path, 0.02)
+    assert (options.hosts, options.corrections, options.max_error) == (("a", "b"), tmp_path, 0.02)
     assert (options.decoders, options.lanes) == (7, 7)
-    assert (found.body, found.held, found.photos, found.pixels) == (300 << 20, 300 << 20, 2, 1_500_000)
+    assert (found.body, found.held, found.photos, found.pixels) == (200 << 20, 300 << 20, 2, 1_500_000)
     assert (found.queue, found.clients, found.seconds, found.idle) == (3, 4, 5.0, 6.0)
 
 
@@ -57,10 +60,18 @@ def test_json_and_quiet(call, served):
 
 
 def test_open_shows_the_page(call, served, monkeypatch):
-    opened = []
-    monkeypatch.setattr("webbrowser.open", opened.append)
+    opened, closed = SimpleQueue(), threading.Event()
+
+    def browser(address):  # one that returns when it is closed
+        opened.put(address)
+        closed.wait(20)
+
+    monkeypatch.setattr("webbrowser.open", browser)
+    began = time.monotonic()
     call("serve", "a.onnx", "--open")
-    assert opened == ["http://127.0.0.1:8000/"]
+    assert time.monotonic() - began < 10
+    assert opened.get(timeout=10) == "http://127.0.0.1:8000/"
+    closed.set()
 
 
 def test_the_token_of_the_environment(call, served, monkeypatch):
@@ -86,6 +97,8 @@ def test_the_token_of_a_file(call, served, tmp_path):
         (("--max-error", "200%"), "--max-error"),
         (("--port", "99999"), "--port"),
         (("--max-body", "0"), "--max-body"),
+        (("--max-body", "32", "--max-held", "16"), "--max-held"),
+        (("--max-megapixels", "51"), "--max-megapixels"),
         (("--prot", "1"), "--port"),
     ],
 )

@@ -11,7 +11,7 @@ import torch
 
 from sortograph.bundle import guard, schema
 from sortograph.bundle.engine import open_session
-from sortograph.errors import GateError
+from sortograph.errors import BundleError, GateError
 from sortograph.export import backbone as exporting
 from sortograph.export.backbone import backbone_graph, check_backbone_graph
 from sortograph.models.backbone import build_backbone, resolve
@@ -131,3 +131,30 @@ def test_operators_that_no_bundle_may_hold_are_refused(exported, monkeypatch):
     monkeypatch.setattr(schema, "OPERATORS", schema.OPERATORS - {"Conv"})
     with pytest.raises(GateError, match="not what a bundle may hold"):
         backbone_graph(network, backbone)
+
+
+@pytest.mark.parametrize("fault", ["opening", "running"])
+def test_where_the_quick_way_fails_torch_exports(exported, monkeypatch, fault):
+    """Whatever ONNX Runtime has against the graph that was written here."""
+    backbone, network, graph = exported
+    real, opened = exporting.open_session, []
+
+    class Broken:
+        def run(self, *_):
+            raise RuntimeError("Non-zero status code returned while running Conv node")
+
+    def first_fails(data, name):
+        opened.append(data)
+        if len(opened) > 1:
+            return real(data, name)
+        if fault == "opening":
+            raise BundleError("cannot be opened", where=name)
+        return Broken()
+
+    monkeypatch.setattr(exporting, "open_session", first_fails)
+    monkeypatch.setattr(exporting, "traced_graph", lambda *_: b"ours" + graph)
+    monkeypatch.setattr(exporting, "_checked", lambda *_: backbone.features)
+    monkeypatch.setattr(exporting, "_exported", lambda *_: None)
+    monkeypatch.setattr(exporting, "_cleaned", lambda _: graph)
+    assert backbone_graph(network, backbone) == graph
+    assert opened == [b"ours" + graph, graph]

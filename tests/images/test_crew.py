@@ -299,9 +299,8 @@ def test_workers_start_as_they_are_needed(folder: Path, make: Callable[..., Crew
     assert crew.pids() == first
 
 
-def test_idle_workers_end(folder: Path, make: Callable[..., Crew], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_IDLE", 0.1)
-    crew = make(workers=1)
+def test_idle_workers_end(folder: Path, make: Callable[..., Crew]) -> None:
+    crew = make(workers=1, idle=0.1)
     list(crew.read(folder, NAMES[:1]))
     end = time.monotonic() + 10
     while crew.pids() and time.monotonic() < end:

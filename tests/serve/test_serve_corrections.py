@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from serve_tools import files, photo
+from sortograph.dataset.corrections import read_corrections
 from sortograph.errors import StorageError
 from sortograph.files import unguard
 from sortograph.serve.answers import Corrected
@@ -168,6 +169,30 @@ def test_another_table_is_never_written_to(tmp_path, text):
     with pytest.raises(StorageError, match="not one of corrections"):
         Corrections(tmp_path)
     assert (tmp_path / "corrections.csv").read_text(encoding="latin-1") == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\ufeff{head}\r\n{row}\r\n",
+        "{head},note\n{row},seen\n",
+        "{head}\n{row}",
+        '\ufeff{head},note,by\r\n{row},"two\nlines",me',
+        "{head}",
+    ],
+)
+def test_a_table_that_a_spreadsheet_has_saved_goes_on(tmp_path, text):
+    row = f"{'a' * 64},photos/a.png,cat,dog,2026-01-01T00:00:00Z,m"
+    table = tmp_path / "corrections.csv"
+    before = text.format(head=",".join(COLUMNS), row=row)
+    table.write_bytes(before.encode())
+    Corrections(tmp_path).add(photo(), "cat", "", "m" * 64)
+    assert table.read_bytes().startswith(before.encode())
+    with table.open(newline="", encoding="utf-8-sig") as file:
+        assert [line["label"] for line in csv.DictReader(file)] == ["dog"] * ("{row}" in text) + ["cat"]
+    said, left_out = read_corrections(tmp_path, ("cat", "dog"))
+    assert [one.label for one in said] == ["dog"] * ("{row}" in text) + ["cat"]
+    assert left_out == ()
 
 
 def test_a_full_disk_is_told_and_leaves_no_half_line(kept, monkeypatch):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -14,11 +16,11 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from serve_tools import TOKEN, files, photo
+from serve_tools import TOKEN, files, parsed, photo, rest
 from sortograph.bundle.runtime import Bundle
 from sortograph.errors import BundleError, UsageError
 from sortograph.serve.limits import Limits
-from sortograph.serve.server import listen
+from sortograph.serve.server import _running, listen
 
 BEARER = {"authorization": f"Bearer {TOKEN}"}
 
@@ -37,6 +39,13 @@ def until(found, seconds=8.0):
     while not found():
         assert time.monotonic() < ends, "it never happened"
         time.sleep(0.02)
+
+
+def failures(client):
+    """How often the model failed, by the metrics."""
+    name = 'sortograph_model_failures_total{model="small"} '
+    (line,) = (line for line in client.get("/metrics").text.splitlines() if line.startswith(name))
+    return float(line.removeprefix(name))
 
 
 @pytest.fixture
@@ -114,6 +123,29 @@ def test_s11_a_body_that_is_still_coming_is_waited_for(model, serving):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM that a program could catch")
+def test_s11_a_signal_waits_for_a_body_that_is_still_coming(model):
+    """In the program itself, as whoever stops a container does it."""
+    words = [sys.executable, "-m", "sortograph", "serve", str(model), "--port", "0", "--workers", "1"]
+    data = photo()
+    lines = ["POST /v1/predict HTTP/1.1", "Host: localhost", "Content-Type: image/png", "Connection: close"]
+    head = "\r\n".join([*lines, f"Content-Length: {len(data)}", "", ""])
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        address = process.stdout.readline().strip()
+        port = int(address.rstrip("/").rpartition(":")[2])
+        with plain_client(address) as client, socket.create_connection(("127.0.0.1", port), 20) as connection:
+            connection.sendall(head.encode() + data[:20])
+            until(lambda: "sortograph_held_bytes 0.0" not in client.get("/metrics").text)
+            process.send_signal(signal.SIGTERM)
+            until(lambda: client.get("/readyz").json()["status"] == "draining")
+            connection.sendall(data[20:])
+            status, _, said = parsed(rest(connection))
+        assert process.wait(20) == 0
+        process.stderr.read()
+    assert status == 200
+    assert said["predictions"][0]["label"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM that a program could catch")
 @pytest.mark.parametrize("number", ["SIGTERM", "SIGINT"])
 def test_s11_a_signal_ends_the_program_with_0(model, number):
     words = [sys.executable, "-m", "sortograph", "serve", str(model), "--port", "0", "--workers", "1"]
@@ -154,6 +186,7 @@ def test_s12_a_model_that_fails_is_opened_again(model, serving, monkeypatch):
         fails.clear()
         until(lambda: ask(client).status_code == 200)
         assert client.get("/readyz").status_code == 200
+        assert failures(client) == 1
 
 
 def test_s12_a_model_that_hangs_is_given_up(model, serving, monkeypatch):
@@ -176,6 +209,7 @@ def test_s12_a_model_that_hangs_is_given_up(model, serving, monkeypatch):
             found = asked.result()
         assert (found.status_code, found.json()["code"]) == (503, "model")
         until(lambda: ask(client).status_code == 200)
+        assert failures(client) == 1
         over.set()
 
 
@@ -249,6 +283,49 @@ def test_a_file_that_is_no_model_changes_nothing(changing, serving):
         assert ask(client).status_code == 200
         metrics = client.get("/metrics").text
     assert 'sortograph_model_reloads_total{model="changing",outcome="failed"} 1.0' in metrics
+
+
+def test_a_model_that_did_not_change_is_not_kept_twice(changing, serving):
+    file, _ = changing
+
+    def lanes():
+        return sum(thread.name == "sortograph-answer" for thread in threading.enumerate())
+
+    with serving(file, token=TOKEN) as live, live.client(headers=BEARER) as client:
+        before = lanes()
+        for _ in range(10):
+            assert client.post("/v1/reload").json()["unchanged"] == ["changing"]
+        until(lambda: lanes() <= before)
+
+
+def test_whatever_opening_a_model_raises_the_old_one_goes_on(changing, serving, monkeypatch):
+    def fails(*_, **__):
+        raise MemoryError("at 0x7f00deadbeef")
+
+    with serving(changing[0], token=TOKEN) as live, live.client(headers=BEARER) as client:
+        monkeypatch.setattr("sortograph.serve.models.load", fails)
+        said = client.post("/v1/reload")
+        assert said.json()["failed"] == [{"model": "changing", "what": "it cannot be opened"}]
+        assert ask(client).status_code == 200
+
+
+def test_background_work_that_fails_begins_anew(monkeypatch, caplog):
+    monkeypatch.setattr("sortograph.serve.server._AGAIN", 0.01)
+    begun = []
+
+    async def work():
+        begun.append(len(begun))
+        if len(begun) < 3:
+            raise OSError("a disk that is gone for a moment")
+        await asyncio.sleep(60)
+
+    async def run():
+        async with _running(work):
+            while len(begun) < 3:
+                await asyncio.sleep(0.01)
+
+    asyncio.run(asyncio.wait_for(run(), 5))
+    assert caplog.text.count("its background work begins anew") == 2
 
 
 def test_reload_says_what_it_did(changing, make_small, serving):

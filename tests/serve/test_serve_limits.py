@@ -7,12 +7,14 @@ import os
 import socket
 import threading
 import time
+from contextlib import suppress
 from itertools import takewhile
 
 import psutil
 import pytest
 
 from serve_tools import parsed, photo, rest
+from sortograph.bundle.runtime import Bundle
 from sortograph.serve.limits import Limits
 
 MB = 1 << 20
@@ -78,6 +80,18 @@ def test_s01_a_length_that_promises_more_than_comes(strict):
     """The client goes away: nobody is answered, nothing is kept."""
     raw = strict.raw(post(b"x" * 10, f"Content-Length: {LIMIT}", length=False), half=True)
     assert not raw or parsed(raw)[0] in (400, 408)
+
+
+def test_a_client_that_goes_away_is_no_bug(strict, caplog):
+    with strict.connect() as connection:
+        connection.sendall(post(b"x" * 10, f"Content-Length: {LIMIT}", kind="image/png", length=False))
+        time.sleep(0.1)
+    with strict.client() as client:
+        text, ends = "", time.monotonic() + 5
+        while 'status="499"' not in text and time.monotonic() < ends:
+            text = client.get("/metrics").text
+    assert 'sortograph_http_requests_total{method="POST",route="/v1/predict",status="499"}' in text
+    assert "bug" not in caplog.text
 
 
 def test_s01_two_lengths_and_both_kinds_of_framing(strict, png):
@@ -169,6 +183,77 @@ def test_s01_a_head_without_end(strict):
             return  # it was cut while we still sent
         raw = connection.recv(1 << 16)
     assert not raw or parsed(raw)[0] == 431
+
+
+def overflow(connection):
+    """Sends header lines until it is cut; what came back."""
+    with suppress(OSError):  # it was cut while we still sent
+        for _ in range(200):
+            connection.sendall(b"x-filler: " + b"y" * 4096 + b"\r\n")
+    return rest(connection)
+
+
+def test_s01_trailers_without_end(strict, png):
+    """What may follow a body that comes in chunks is a head, too."""
+    body = b"%x\r\n%b\r\n0\r\n" % (len(png), png)
+    with strict.connect() as connection:
+        head = post(b"", "Transfer-Encoding: chunked", kind="image/png", length=False)
+        connection.sendall(head + body)
+        time.sleep(0.1)
+        raw = overflow(connection)
+    assert not raw or parsed(raw)[0] == 431
+
+
+def test_s01_the_next_head_without_end(strict, png, monkeypatch):
+    """It may come while the request before it is answered."""
+    real = Bundle.run
+
+    def run(self, photos):
+        time.sleep(0.5)
+        return real(self, photos)
+
+    with strict.connect() as connection:
+        monkeypatch.setattr(Bundle, "run", run)
+        connection.sendall(post(part(png) + END) + b"GET / HTTP/1.1\r\nHost: localhost\r\n")
+        time.sleep(0.1)
+        raw = overflow(connection)
+    monkeypatch.undo()
+    ends = time.monotonic() + 5
+    while strict.service.at_work and time.monotonic() < ends:
+        time.sleep(0.02)
+    assert not raw or parsed(raw)[0] == 431
+
+
+def test_trailers_are_no_headers(strict, png):
+    """A second Host would be refused."""
+    body = b"%x\r\n%b\r\n0\r\nHost: evil.example\r\nX: y\r\n\r\n" % (len(png), png)
+    lines = ("Transfer-Encoding: chunked", "Connection: close")
+    raw = strict.raw(post(b"", *lines, kind="image/png", length=False) + body)
+    assert parsed(raw)[0] == 200
+
+
+@pytest.mark.parametrize("framing", ["plain", "chunked"])
+def test_a_large_photo_is_no_head(strict, framing):
+    """Many times as large as a head may be."""
+    data = photo(kind="BMP", size=(400, 300))
+    length, body = f"Content-Length: {len(data)}", data
+    if framing == "chunked":
+        length, body = "Transfer-Encoding: chunked", b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data)
+    with strict.connect() as connection:
+        head = post(b"", "Connection: close", length, kind="image/bmp", length=False)
+        connection.sendall(head + body[:1000])
+        for start in range(1000, len(body), 20_000):
+            time.sleep(0.002)  # so that it comes in pieces
+            connection.sendall(body[start : start + 20_000])
+        assert parsed(rest(connection))[0] == 200
+
+
+def test_requests_in_a_row_on_one_connection(strict, png):
+    """Much more than a head may have, though none of them is too large."""
+    one = post(part(png) + END, "X: " + "y" * 9000)
+    with strict.connect() as connection:
+        connection.sendall(one * 8 + post(part(png) + END, "Connection: close"))
+        assert rest(connection).count(b"HTTP/1.1 200") == 9
 
 
 def test_s01_memory_stays_below_twice_the_limit(strict):

@@ -16,6 +16,7 @@ from serve_tools import photo
 from sortograph.api.serving import Serving, make_server, serve
 from sortograph.errors import MissingExtra, UsageError
 from sortograph.images.preprocess import prepare
+from sortograph.images.process import command
 from sortograph.records import Prediction, PreprocessSpec
 from sortograph.serve.batching import Desk
 from sortograph.serve.decoding import Decoders
@@ -185,8 +186,11 @@ def test_a_photo_that_is_read_too_long_costs_itself_alone(monkeypatch):
         "import time; import sortograph.serve.decoding as d; real = d.Upload.answer; main = d.main; "
         "d.Upload.answer = lambda self, data: time.sleep(60) if data == b'sleep' else real(self, data)"
     )
-    words = ("from sortograph.images.worker import main", code)
-    monkeypatch.setattr("sortograph.serve.decoding._BOOT", words)
+
+    def slow(memory, module):
+        return [word.replace(f"from {module} import main", code) for word in command(memory, module)]
+
+    monkeypatch.setattr("sortograph.serve.decoding.command", slow)
 
     async def run():
         decoders = Decoders(1, seconds=0.4)
@@ -231,7 +235,9 @@ def test_a_heatmap_that_takes_too_long():
         heatmap(pixels(3), lambda photos: np.zeros((len(photos), 2), np.float32), 0, seconds=-1)
 
 
-@pytest.mark.parametrize("wrong", [{"body": 0}, {"seconds": 0.0}, {"held": 1, "body": 2}])
+@pytest.mark.parametrize(
+    "wrong", [{"body": 0}, {"seconds": 0.0}, {"held": 1, "body": 2}, {"pixels": 50_000_001}]
+)
 def test_limits_that_let_nothing_through(wrong):
     with pytest.raises(UsageError):
         Limits(**wrong)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -109,7 +110,8 @@ def _names(index: DatasetIndex) -> list[str]:
 
 
 def run_index(record: RunRecord, photos: Path | None = None) -> DatasetIndex:
-    """The index that the run began with; `photos` is where they are now.
+    """The index that the run began with; `photos` is where they are now, below the root of a run with
+    corrections.
 
     Raises RunError when it is damaged, or was altered since.
     """
@@ -121,4 +123,13 @@ def run_index(record: RunRecord, photos: Path | None = None) -> DatasetIndex:
             expected=f"photos, labels and splits with the fingerprint {record.fingerprint[:12]}… of run.json",
             fix="restore both files from a copy, or train again",
         )
-    return index
+    return index if photos is None else replace(index, root=_root(index, photos))
+
+
+def _root(index: DatasetIndex, photos: Path) -> Path:
+    """The folder of the photos, or above it, that the paths begin at."""
+    if photos.is_file():
+        return photos
+    some = {index.paths[row] for row in (0, len(index) // 2, -1)}
+    places = (photos, *Path(os.path.realpath(photos)).parents)
+    return next((place for place in places if any((place / path).exists() for path in some)), photos)

@@ -32,8 +32,7 @@ class Serving:
 
     host, port: where to listen; port 0 takes a free one
     token: that clients must send; "" for none, which is possible on this machine's own addresses alone
-    hosts, origins: names that requests may be addressed to besides those of this machine, and other pages
-        that may ask
+    hosts: names that requests may be addressed to, besides those of this machine
     corrections: folder that takes corrected photos; None: they are refused
     max_error: as `load` takes it
     decoders, lanes: processes that read photos, and batches answered at once; None: one for each core
@@ -43,7 +42,6 @@ class Serving:
     port: int = 8000
     token: str = field(default="", repr=False)
     hosts: tuple[str, ...] = ()
-    origins: tuple[str, ...] = ()
     corrections: Path | None = None
     max_error: float | None = None
     decoders: int | None = None
@@ -95,11 +93,11 @@ def make_server(
     corrections = None if options.corrections is None else Corrections(options.corrections)
     decoders = Decoders(options.decoders, min(10.0, limits.seconds), limits.pixels)
     service = Service(shelf, decoders, limits, corrections)
+    is_ours = is_local(options.host)
     rules = Rules(
         options.token,
-        hosts([*options.hosts, *([] if is_local(options.host) else [options.host, socket.gethostname()])]),
-        frozenset(origin.lower().rstrip("/") for origin in options.origins),
-        any_address=not is_local(options.host),
+        hosts([*options.hosts, options.host.strip("[]"), *([] if is_ours else [socket.gethostname()])]),
+        any_address=not is_ours,
     )
     listener = listen(options.host, options.port)
     port = listener.getsockname()[1]
@@ -117,16 +115,20 @@ def read_token(file: Path) -> str:
         make_folder(file.parent)
         handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        return check_token(_text(file), str(file))
+        return check_token(_text(file), str(file), fix=f"remove {file}, then type the command again")
     except OSError as error:
         raise StorageError(f"cannot write ({error.strerror or error})", where=str(file)) from None
     token = secrets.token_urlsafe(32)
-    with storage_errors(file), os.fdopen(handle, "w", encoding="ascii") as opened:
-        opened.write(token + "\n")
+    try:
+        with storage_errors(file), os.fdopen(handle, "w", encoding="ascii") as opened:
+            opened.write(token + "\n")
+    except BaseException:  # half a token would be in the way
+        file.unlink(missing_ok=True)
+        raise
     return token
 
 
-def check_token(token: str, where: str) -> str:
+def check_token(token: str, where: str, fix: str = "let one be made: --token-file FILE") -> str:
     """The token without white space around it. Raises UsageError for one that is easy to guess."""
     token = token.strip()
     if len(token) < _SHORTEST or not token.isascii() or not token.isprintable() or " " in token:
@@ -134,7 +136,7 @@ def check_token(token: str, where: str) -> str:
             "a token that will not do",
             where=where,
             expected=f"at least {_SHORTEST} printable ASCII characters without spaces",
-            fix="let one be made: --token-file FILE",
+            fix=fix,
         )
     return token
 

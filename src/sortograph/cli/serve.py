@@ -22,9 +22,6 @@ Open = Annotated[bool, typer.Option("--open", help=words.SERVE_OPEN)]
 Token = Annotated[str | None, typer.Option("--token", metavar="TOKEN", help=words.SERVE_TOKEN)]
 TokenFile = Annotated[Path | None, typer.Option("--token-file", metavar="FILE", help=words.SERVE_TOKEN_FILE)]
 Hosts = Annotated[list[str] | None, typer.Option("--allow-host", metavar="NAME", help=words.SERVE_HOSTS)]
-Origins = Annotated[
-    list[str] | None, typer.Option("--allow-origin", metavar="ORIGIN", help=words.SERVE_ORIGINS)
-]
 Corrections = Annotated[
     Path | None, typer.Option("--corrections", metavar="DIR", help=words.SERVE_CORRECTIONS)
 ]
@@ -32,7 +29,9 @@ MaxError = Annotated[str | None, typer.Option("--max-error", metavar="SHARE", he
 Body = Annotated[int, typer.Option("--max-body", min=1, metavar="MB", help=words.SERVE_BODY)]
 HeldBytes = Annotated[int, typer.Option("--max-held", min=1, metavar="MB", help=words.SERVE_HELD)]
 Photos = Annotated[int, typer.Option("--max-photos", min=1, metavar="N", help=words.SERVE_PHOTOS)]
-Pixels = Annotated[float, typer.Option("--max-megapixels", min=0.01, metavar="N", help=words.SERVE_PIXELS)]
+Pixels = Annotated[
+    float, typer.Option("--max-megapixels", min=0.01, max=50.0, metavar="N", help=words.SERVE_PIXELS)
+]
 Queue = Annotated[int, typer.Option("--queue", min=1, metavar="N", help=words.SERVE_QUEUE)]
 Clients = Annotated[int, typer.Option("--clients", min=1, metavar="N", help=words.SERVE_CLIENTS)]
 Seconds = Annotated[float, typer.Option("--seconds", min=0.1, metavar="S", help=words.SERVE_SECONDS)]
@@ -48,7 +47,6 @@ def serve(
     token: Token = None,
     token_file: TokenFile = None,
     allow_host: Hosts = None,
-    allow_origin: Origins = None,
     corrections: Corrections = None,
     max_error: MaxError = None,
     max_body: Body = 32,
@@ -73,7 +71,7 @@ def serve(
     _log(quiet, verbose)
     limits = Limits(
         max_body * _MB,
-        max(max_held, max_body) * _MB,
+        max_held * _MB,
         max_photos,
         int(max_megapixels * 1e6),
         queue,
@@ -86,7 +84,6 @@ def serve(
         port,
         _token(token, token_file),
         tuple(allow_host or ()),
-        tuple(allow_origin or ()),
         corrections,
         None if max_error is None else wrong_share(max_error, f"{words.PROGRAM} serve"),
         decoders=workers,
@@ -117,9 +114,11 @@ def _tell(address: str, json: bool, quiet: bool, open_: bool) -> None:
         streams.out(address)
         streams.note("Ctrl-C ends it")
     if open_:
+        import threading
         import webbrowser
 
-        webbrowser.open(address)
+        # Some wait until the browser has opened, or even until it is closed: the server shall not.
+        threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
 
 
 def _log(quiet: bool, verbose: bool) -> None:

@@ -61,11 +61,12 @@ class Corrected:
         return f"{len(paths)} {were} left out, {reason}: {listed(paths, 3)}"
 
 
-def read_corrections(folder: Path, classes: Sequence[str]) -> list[Correction]:
-    """What the table of a folder says last of each photo, in the order of their first lines.
+def read_corrections(folder: Path, classes: Sequence[str]) -> tuple[list[Correction], tuple[Rejected, ...]]:
+    """What the table of a folder says last of each photo, in the order of their first lines; and what is left
+    out of it, since its label is none of `classes`.
 
     Raises DataError, with all mistakes of one kind at once: no such table, missing columns, contents that are
-    no SHA-256, paths that lead out of the folder, labels that are none of `classes`.
+    no SHA-256, paths that lead out of the folder, labels none of which is one of `classes`.
     """
     table = folder / TABLE
     rows = _rows(table)
@@ -83,8 +84,10 @@ def read_corrections(folder: Path, classes: Sequence[str]) -> list[Correction]:
         "paths that lead out of the folder",
         table,
     )
-    unknown = dict.fromkeys(row["label"] for _, row in rows if row["label"] not in classes)
-    if unknown:
+    said = {row["sha256"]: Correction(row["sha256"], row["path"], row["label"]) for _, row in rows}
+    known = [one for one in said.values() if one.label in classes]
+    unknown = dict.fromkeys(one.label for one in said.values() if one.label not in classes)
+    if unknown and not known:
         named = listed(f"{name!r}{nearest(name, classes)}" for name in unknown)
         raise DataError(
             f"corrected to what is no class: {named}",
@@ -92,9 +95,12 @@ def read_corrections(folder: Path, classes: Sequence[str]) -> list[Correction]:
             expected=f"one of {listed(classes)}",
             fix="correct the table, or add a folder of photos of the new class",
         )
-    return list(
-        {row["sha256"]: Correction(row["sha256"], row["path"], row["label"]) for _, row in rows}.values()
-    )
+    others = (one for one in said.values() if one.label in unknown)
+    return known, tuple(Rejected(one.path, _unfit(one.label, classes)) for one in others)
+
+
+def _unfit(label: str, classes: Sequence[str]) -> str:
+    return f"since its label {label!r} is no class of these photos{nearest(label, classes)}"
 
 
 def joined(index: DatasetIndex, folder: Path, new: Sequence[Correction], columns: Columns) -> DatasetIndex:
@@ -127,20 +133,24 @@ def joined(index: DatasetIndex, folder: Path, new: Sequence[Correction], columns
     )
 
 
-def applied(index: DatasetIndex, corrections: Sequence[Correction]) -> Corrected:
+def applied(index: DatasetIndex, corrections: Sequence[Correction], near: Sequence[str] = ()) -> Corrected:
     """Labels as they were corrected; photos of no split go to train.
+
+    near: near duplicates as `twins` of an index, which count for photos of no split alone; () for those of
+        the index
 
     Nothing whose content, group or near duplicate is in test is relabelled or added, so that test stays what
     it was; nothing is added whose kin is in validation.
     """
     label_of = {one.sha256: one.label for one in corrections}
     kin = _splits_of_kin(index)
+    kin_of_new = _splits_of_kin(replace(index, twins=tuple(near))) if near else kin
     number = {name: k for k, name in enumerate(index.classes)}
     labels, splits = index.labels.copy(), list(index.splits)
     relabelled, dropped, left_out = 0, [], []
     for row, sha256 in enumerate(index.sha256):
-        reason = _reason(kin[row], is_new=not splits[row])
         is_new, wanted = not splits[row], label_of.get(sha256)
+        reason = _reason((kin_of_new if is_new else kin)[row], is_new=is_new)
         if wanted is None or (not is_new and labels[row] == number[wanted]):
             continue
         if reason:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from sortograph.bundle import guard, schema
 from sortograph.bundle.engine import open_session
 from sortograph.bundle.golden import golden_photos
-from sortograph.errors import GateError, MissingExtra
+from sortograph.errors import GateError, MissingExtra, SortographError
 from sortograph.export.graph import OPSET
 from sortograph.export.traced import OUTPUT, traced_graph
 from sortograph.models.backbone import EmbeddingNetwork
@@ -72,19 +72,14 @@ def check_backbone_graph(graph: bytes, network: EmbeddingNetwork, backbone: Back
     """The largest difference of an embedding, in parts of the largest value; for synthetic photos in batches
     of 1 and 3.
 
-    Raises GateError when it is above 0.001, or no number.
+    Raises GateError when it is above 0.001, or no number, or when the graph cannot be run.
     """
-    session = open_session(graph, backbone.name)
     photos = _photos(backbone.preprocess.size)
     expected = _answers(network, photos)
     scale = float(np.abs(expected).max())
     worst = 0.0
-    for batch in _BATCHES:
-        given = [
-            session.run([OUTPUT], {guard.INPUT: photos[first : first + batch]})[0]
-            for first in range(0, len(photos), batch)
-        ]
-        worst = max(worst, _difference(np.concatenate(given), expected))
+    for given in _embeddings(graph, photos, backbone.name):
+        worst = max(worst, _difference(given, expected))
     if not worst <= TOLERANCE * scale:
         raise GateError(
             f"the exported backbone answers otherwise than the network: {worst:.3g} where values reach "
@@ -94,6 +89,25 @@ def check_backbone_graph(graph: bytes, network: EmbeddingNetwork, backbone: Back
             fix="choose another backbone: sortograph backbones",
         )
     return worst / scale if scale else 0.0
+
+
+def _embeddings(graph: bytes, photos: NDArray[np.uint8], name: str) -> list[NDArray[np.float32]]:
+    """Of the photos, in batches of each size."""
+    try:
+        session = open_session(graph, name)
+        return [
+            np.concatenate(
+                [
+                    session.run([OUTPUT], {guard.INPUT: photos[first : first + batch]})[0]
+                    for first in range(0, len(photos), batch)
+                ]
+            )
+            for batch in _BATCHES
+        ]
+    except SortographError as error:
+        raise GateError(f"the exported backbone cannot be opened ({error.what})", where=name) from None
+    except Exception as error:  # whatever ONNX Runtime raises
+        raise GateError(f"the exported backbone cannot be run ({error})", where=name) from None
 
 
 def _exported(network: EmbeddingNetwork, size: tuple[int, int]) -> Any:

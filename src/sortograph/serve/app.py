@@ -15,7 +15,7 @@ from sortograph import __version__
 from sortograph.errors import StorageError
 from sortograph.images.decode import FORMATS
 from sortograph.serve import answers, assets, bodies, forms, openapi
-from sortograph.serve.bodies import Part
+from sortograph.serve.bodies import Client, Part
 from sortograph.serve.gate import App, Gate, Rules, bug
 from sortograph.serve.limits import TOP_K
 from sortograph.serve.metrics import CONTENT_TYPE_LATEST
@@ -224,12 +224,16 @@ def _add_failures(app: FastAPI) -> None:
         assert isinstance(error, StorageError)
         return await refusal(request, Refusal(STORAGE, error.what, expected="tell whoever runs this server"))
 
+    async def gone(_: Request, error: Exception) -> Response:  # noqa: ARG001, it says nothing more
+        return Response(status_code=499)  # for the metrics: nobody reads it
+
     async def other(request: Request, error: Exception) -> Response:
         _log.error("a bug in the server", exc_info=error)
         return await refusal(request, bug())
 
     for kind, handler in (
         (Exception, other),
+        (Client, gone),
         (Refusal, refusal),
         (RequestValidationError, parameters),
         (HTTPException, http),

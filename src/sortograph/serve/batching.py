@@ -48,6 +48,7 @@ class Desk:
         self.broken = False
         self.pace = 0.02  # seconds that a photo takes a lane, lately
         self.told: Callable[[int], None] = lambda _: None  # called with the size of every batch
+        self.failed: Callable[[], None] = lambda: None  # called once, when it breaks
         for _ in range(lanes):
             self._start_thread()
 
@@ -133,10 +134,13 @@ class Desk:
 
     def _break(self) -> None:
         with self._changed:
+            is_news = not self.broken
             self.broken = self._closed = True
             left = [*self._queue]
             self._queue.clear()
             self._changed.notify_all()
+        if is_news:
+            self.failed()
         _hand_over(left, None)
 
 

@@ -91,6 +91,7 @@ class Corrections:
                 raise
 
     def _check_header(self) -> None:
+        """A spreadsheet may have left a byte order mark, columns at the end, no line feed at the end."""
         table = self.folder / TABLE
         if not table.exists():
             write_atomic(table, csv_text(COLUMNS, []).encode("utf-8"))
@@ -98,14 +99,16 @@ class Corrections:
             return
         with storage_errors(table):
             data = table.read_bytes()
-        header = next(csv.reader(io.StringIO(data.partition(b"\n")[0].decode("utf-8", "replace"))), [])
-        if tuple(header) != COLUMNS or not data.endswith(b"\n"):
+        if not _is_ours(data):
             raise StorageError(
                 "a table that is not one of corrections, or ends in the middle of a line",
                 where=str(table),
                 expected=",".join(COLUMNS),
                 fix="choose another folder with --corrections",
             )
+        if not data.endswith(b"\n"):
+            with storage_errors(table), table.open("ab") as file:
+                file.write(b"\n")
 
     def _locked(self) -> Any:
         from filelock import FileLock, Timeout
@@ -118,6 +121,15 @@ class Corrections:
             raise StorageError(
                 "another program holds the corrections", where=str(path), fix="try again in a moment"
             ) from None
+
+
+def _is_ours(data: bytes) -> bool:
+    text = data.decode("utf-8-sig", "replace")
+    try:
+        rows = [row for row in csv.reader(io.StringIO(text, newline=""), strict=True) if row]
+    except csv.Error:
+        return False
+    return bool(rows) and tuple(rows[0][: len(COLUMNS)]) == COLUMNS and len(rows[-1]) >= len(COLUMNS)
 
 
 def suffix(photo: bytes) -> str:

@@ -10,37 +10,29 @@ import asyncio
 import io
 import json
 import math
-import signal
-import threading
 from asyncio import CancelledError
-from collections.abc import Sequence
-from concurrent.futures import Future
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from queue import SimpleQueue
 from typing import cast
 
 import numpy as np
 from PIL import Image
 
 from sortograph.errors import PhotoError
-from sortograph.images import worker as child
-from sortograph.images.crew import Crew, Limits, _Chunk
+from sortograph.images.crew import Crew, Limits
 from sortograph.images.decode import MAX_PIXELS, measure
 from sortograph.images.preprocess import prepare
-from sortograph.images.process import Alone, Process, command
-from sortograph.images.worker import Job, Reading, framed
+from sortograph.images.process import Process, command
+from sortograph.images.worker import Job, Reading, framed, serve_pipe
 from sortograph.records import PreprocessSpec
 
 __all__ = ["Decoders", "Reading"]
 
 _MEMORY = 1_500_000_000  # bytes that one photo may take
-_WARM = 12.0  # seconds between calls that keep idle workers from ending
 _READ = b"\1"
 _TINY = PreprocessSpec(size=(1, 1))
-_BOOT = ("from sortograph.images.worker import main", "from sortograph.serve.decoding import main")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,35 +85,16 @@ _packed, _unpacked = lru_cache(maxsize=8)(Upload.to_text), lru_cache(maxsize=8)(
 class _Worker(Process):
     """Is sent two frames for each photo, the job and the bytes; replies as every `Process`."""
 
-    def send(self, job: Job, paths: Sequence[str]) -> None:
-        self.beat += not self.owing
-        self.owing += len(paths)
-        with suppress(OSError):  # it has ended: `receive` will tell
-            for photo in cast("Sequence[bytes]", paths):
-                self._write(framed(_packed(cast(Upload, job)).encode("ascii")))
-                self._write(len(photo).to_bytes(4, "little"))
-                self._write(photo)
-
-    def _write(self, body: bytes) -> None:
-        unsent = memoryview(body)
-        while unsent:
-            unsent = unsent[self._requests.write(unsent) :]
+    def bodies(self, job: Job, paths: Sequence[str]) -> Iterator[bytes]:
+        for photo in cast("Sequence[bytes]", paths):
+            yield framed(_packed(cast(Upload, job)).encode("ascii"))
+            yield len(photo).to_bytes(4, "little")  # not framed with it: that would copy the photo
+            yield photo
 
 
 class _Crew(Crew):
-    def new_worker(self) -> Process | Alone:
-        if not self._alone:
-            with suppress(OSError):
-                return _Worker(_command(self.limits.memory))
-            self._alone = True
-        return Alone()
-
-    def submit(self, job: Upload, photo: bytes) -> Future[list[Reading]]:
-        return self._submit(_Chunk(job, cast("list[str]", [photo])))
-
-
-def _command(memory: int) -> list[str]:
-    return [word.replace(*_BOOT) for word in command(memory)]
+    def new_process(self) -> Process:
+        return _Worker(command(self.limits.memory, __name__))
 
 
 class Decoders:
@@ -133,24 +106,19 @@ class Decoders:
     """
 
     def __init__(self, count: int | None = None, seconds: float = 10.0, most: int = MAX_PIXELS) -> None:
-        self._crew = _Crew(Limits(seconds, _MEMORY), count)
+        # Idle workers stay: to start one takes half a second.
+        self._crew = _Crew(Limits(seconds, _MEMORY), count, idle=None)
         self._most, self._pixel = most, _one_pixel()
 
     async def start(self) -> None:
         """Starts the workers, and waits for them."""
         await asyncio.gather(*(self.read(self._pixel, _TINY) for _ in range(self._crew.workers)))
 
-    async def stay_awake(self) -> None:
-        """For ever: idle workers end by themselves, and to start one takes half a second."""
-        while True:
-            await asyncio.sleep(_WARM)
-            await self.start()
-
     async def read(self, photo: bytes, spec: PreprocessSpec) -> Reading:
         """The pixels that a model with this spec sees: one array, uint8 (H, W, 3), or a reason for none."""
         job = Upload(Path("/"), ((spec, 1.0),), look=False, most=self._most)
         try:
-            (reading,) = await asyncio.wrap_future(self._crew.submit(job, photo))
+            (reading,) = await asyncio.wrap_future(self._crew.submit(job, cast("list[str]", [photo])))
         except CancelledError:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
@@ -174,13 +142,10 @@ def _one_pixel() -> bytes:
 
 def main(memory: int) -> None:
     """The life of a worker process: `images.worker.main` for photos that come as bytes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    requests, replies = child._own_pipes()
-    child._limit(memory)
-    waiting: SimpleQueue[bytes] = SimpleQueue()
-    threading.Thread(target=child._listen, args=(requests, waiting), daemon=True).start()
-    with suppress(OSError):
-        child._write(replies, child.READY)
-        while True:
-            job = _unpacked(waiting.get().decode("ascii"))
-            child._write(replies, job.answer(cast(str, waiting.get())))
+    serve_pipe(memory, _answers)
+
+
+def _answers(next_body: Callable[[], bytes]) -> Iterator[bytes]:
+    while True:
+        job = _unpacked(next_body().decode("ascii"))
+        yield job.answer(cast(str, next_body()))

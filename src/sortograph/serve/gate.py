@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from sortograph.serve.bodies import Client, Message, Receive
+from sortograph.serve.bodies import Message, Receive
 from sortograph.serve.metrics import OTHER, Metrics
 from sortograph.serve.problems import BUG, HOST, ORIGIN, TOKEN, Refusal
 
@@ -55,13 +55,11 @@ class Rules:
 
     token: "" for none
     hosts: names that requests may be addressed to, besides those of this machine
-    origins: of other pages that may ask, as `https://photos.example.org`
     any_address: whether any IP address will do as a host: no name can be bound to it by others
     """
 
     token: str = ""
     hosts: frozenset[str] = frozenset()
-    origins: frozenset[str] = frozenset()
     any_address: bool = False
 
     def check(self, path: str, given: Pairs) -> None:
@@ -93,14 +91,12 @@ class Rules:
         navigates = headers.get(b"sec-fetch-mode") == b"navigate"
         foreign = site in (b"cross-site", b"same-site") and not navigates
         if origin is not None:
-            given = origin.decode("latin-1").lower()
-            foreign = given not in self.origins and not _same(given, host)
+            foreign = not _same(origin.decode("latin-1").lower(), host)
         if foreign:
             raise Refusal(
                 ORIGIN,
                 "a request by the page of another site",
                 expected="the page of this server, or a program",
-                fix="sortograph serve MODEL --allow-origin ORIGIN",
             )
 
     def _check_token(self, given: bytes) -> None:
@@ -132,8 +128,6 @@ class Gate:
             await self._app(scope, visit.receive, visit.send)
         except Refusal as refusal:
             await visit.refuse(refusal)
-        except Client:
-            visit.status = 499
         except Exception:
             if visit.status != BUG.status:  # else the application has told of it
                 _log.exception("a bug in the server")

@@ -24,7 +24,7 @@ class Limits:
     seconds  that a request may take to arrive, and again to be answered
     idle     seconds that a connection may say nothing between requests, or take nothing of an answer
 
-    Raises UsageError for values below 1.
+    Raises UsageError for values below 1, for photos that no decoder takes, and where `held` is below `body`.
     """
 
     body: int = 32 * MEGABYTE
@@ -40,8 +40,13 @@ class Limits:
         wrong = [name.name for name in fields(self) if not getattr(self, name.name) > 0]
         if wrong:
             raise UsageError(f"limits below 1: {', '.join(wrong)}", fix="sortograph serve --help")
+        if self.pixels > MAX_PIXELS:
+            raise UsageError(
+                f"photos of {self.pixels / 1e6:g} megapixels", expected=f"at most {MAX_PIXELS / 1e6:g}"
+            )
         if self.held < self.body:
             raise UsageError(
                 "all requests together may hold less than one of them",
                 expected=f"at least {self.body / MEGABYTE:g} MB",
+                fix="raise --max-held, or lower --max-body",
             )

@@ -34,7 +34,7 @@ class Metrics:
             buckets=_SIZES,
             registry=self._registry,
         )
-        self.failures = self._counter("model_failures", "Runs of a model that failed.", ("model",))
+        self.failures = self._counter("model_failures", "Times that a model failed or hung.", ("model",))
         self.reloads = self._counter("model_reloads", "Models read again.", ("model", "outcome"))
         self.corrections = self._counter("corrections", "Corrections stored.", ())
         self.waiting = self._gauge("waiting_photos", "Photos that wait for an answer.")

@@ -176,13 +176,16 @@ class Shelf:
         now, old = stamp(source.path), self._models[source.name]
         try:
             new = await asyncio.to_thread(Model, source)
-        except SortographError as error:
+        except Exception as error:  # whatever a file can cause: the old model goes on
+            what = error.what if isinstance(error, SortographError) else "it cannot be opened"
             self._refused[source.name] = now
             self.told(source.name, False)
-            _log.warning("model %s was not read again: %s", source.name, error.what)
-            return error.what
+            _log.warning("model %s was not read again: %s", source.name, what)
+            _log.debug("why", exc_info=error)
+            return what
         if new.sha256 == old.sha256 and not old.desk.broken:
             old.stamp = new.stamp
+            new.desk.close()
             return False
         self.opened(new)
         self._models[source.name], old.retired = new, True

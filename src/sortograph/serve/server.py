@@ -23,6 +23,7 @@ from sortograph.serve.service import Service
 
 _SWEEP = 0.5  # seconds between looks at silent connections
 _GRACE = 0.5  # seconds that it goes on to say "draining", for those that ask whether it is ready
+_AGAIN = 0.5  # seconds before background work that failed begins anew
 _BACKLOG = 2048
 _log = logging.getLogger("sortograph.serve")
 
@@ -68,7 +69,7 @@ class Server:
         service = self.service
         with self._signals():
             await service.decoders.start()
-            async with _running(service.decoders.stay_awake(), service.shelf.watch(), self._sweep()):
+            async with _running(service.shelf.watch, self._sweep):
                 serving = asyncio.ensure_future(self._server.serve(sockets=[self._listener]))
                 service.started = True
                 told()
@@ -139,7 +140,8 @@ class Connection(HttpToolsProtocol):
     """One connection, which is cut when its client is too slow, or sends a head that is too large."""
 
     limits: Limits
-    _head = 0  # bytes since the last request began
+    _silent = 0  # bytes since the last piece of a body, or whole head: the parser keeps them
+    _in_head = False
     _since = 0.0  # when the client last did what it is waited for
     _unsent = 0  # bytes of the answer at that time
     _waits_for_head = True
@@ -155,25 +157,36 @@ class Connection(HttpToolsProtocol):
             self._cut(Refusal(CLIENTS, "too many connections", fix="try again in a few seconds"))
 
     def data_received(self, data: bytes) -> None:
-        if self._waits_for_head:
-            # Of the last piece some may be body.
-            if self._head > HEAD_BYTES:
-                self._cut(_large_head())
-                return
-            self._head += len(data)
+        # Heads may come at any time: the next request while this one is answered, trailers behind a body.
+        if self._silent > HEAD_BYTES:
+            self._cut(_large_head())
+        self._silent += len(data)
         if not self.transport.is_closing():
             super().data_received(data)
 
+    def on_message_begin(self) -> None:
+        self._in_head = True
+        super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._in_head:  # else it is a trailer, which nobody reads
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
-        self._waits_for_head, self._head = False, 0
+        self._waits_for_head = self._in_head = False
+        self._silent = 0
         if sum(len(name) + len(value) for name, value in self.headers) + len(self.url) > HEAD_BYTES:
             self._cut(_large_head())
             return
         super().on_headers_complete()
 
+    def on_body(self, body: bytes) -> None:
+        self._silent = 0
+        super().on_body(body)
+
     def on_response_complete(self) -> None:
         self._waits_for_head = not self.pipeline
-        self._since, self._head = self.loop.time(), 0
+        self._since = self.loop.time()
         super().on_response_complete()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002, what uvicorn would say
@@ -189,6 +202,13 @@ class Connection(HttpToolsProtocol):
             self.transport.abort()
 
     def _cut(self, refusal: Refusal) -> None:
+        if self.transport.is_closing():
+            return
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.disconnected = True  # it shall write nothing more
+            if self.cycle.response_started:
+                self.transport.abort()
+                return
         body = refusal.body()
         head = [b"HTTP/1.1 %d %s" % (refusal.status, json.loads(body)["title"].encode())]
         known = [*refusal.headers(), (b"content-length", b"%d" % len(body)), (b"connection", b"close")]
@@ -236,12 +256,21 @@ def _signals_known() -> list[signal.Signals]:
 
 
 @contextlib.asynccontextmanager
-async def _running(*works: Coroutine[Any, Any, None]) -> Any:
-    """Background work that ends with the block."""
-    tasks = [asyncio.ensure_future(work) for work in works]
+async def _running(*works: Callable[[], Coroutine[Any, Any, None]]) -> Any:
+    """Background work that ends with the block, and not before."""
+    tasks = [asyncio.ensure_future(_lasting(work)) for work in works]
     try:
         yield
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _lasting(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    while True:
+        try:
+            await work()
+        except Exception:
+            _log.exception("a bug in the server: its background work begins anew")
+            await asyncio.sleep(_AGAIN)

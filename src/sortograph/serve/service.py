@@ -63,12 +63,13 @@ class Service:
         self.metrics.waiting.set_function(lambda: self._waiting)
         self.metrics.held.set_function(lambda: self.held.now)
         self.shelf.told = lambda name, well: self.metrics.reloads.labels(name, _went(well)).inc()
-        self.shelf.opened = self._count_batches
+        self.shelf.opened = self._count_runs
         for model in self.shelf.all():
-            self._count_batches(model)
+            self._count_runs(model)
 
-    def _count_batches(self, model: Model) -> None:
+    def _count_runs(self, model: Model) -> None:
         model.desk.told = self.metrics.batches.labels(model.name).observe
+        model.desk.failed = self.metrics.failures.labels(model.name).inc
 
     @property
     def state(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import time
 
 import numpy as np
 import pytest
@@ -124,6 +125,22 @@ def test_a_key_corrects_and_the_server_keeps_it(visit, site, photos):
     assert [row["label"] for row in rows] == ["새", "새"]
     assert [row["predicted"] for row in rows] == [HOSTILE, "새"]
     assert (site.corrections / rows[0]["path"]).read_bytes() == (photos / "red.png").read_bytes()
+
+
+def test_of_quick_corrections_the_last_one_is_kept_last(visit, site, photos):
+    """One by one, whatever the order in which answers come; those in between are not sent at all."""
+    tab = visit(site, [photos / "red.png"])
+    tab.answer("*/v1/corrections*")
+    focus(tab, 0)
+    tab.press("2", "1", "3")
+    tab.asked(1)
+    time.sleep(0.3)
+    assert len(tab.asked(1)) == 1
+    tab.answer("")
+    tab.wait("document.querySelector('.given.kept')")
+    rows = list(csv.DictReader((site.corrections / "corrections.csv").read_text("utf-8").splitlines()))[-2:]
+    assert [unguard(row["label"]) for row in rows] == [FORMULA, "새"]
+    assert "red.png: 새, kept" in tab.texts("#said p")
 
 
 def test_more_than_nine_classes_are_chosen_by_typing(visit, plain, photos):

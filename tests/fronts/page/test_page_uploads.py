@@ -76,6 +76,19 @@ def test_a_busy_server_is_waited_for(visit, site, photos):
     forgive(tab, 1)
 
 
+def test_a_batch_that_took_too_long_is_sent_photo_by_photo(visit, site, photos):
+    tab = visit(site)
+    tab.answer("*/v1/predict*")
+    tab.pick("#pick-files", [photos / "red.png"] * 3)
+    (held,) = tab.asked(1)
+    late = json.dumps({"status": 503, "code": "late", "detail": "too long", "expected": "", "fix": ""})
+    tab.fulfil(held["requestId"], 503, late, Retry_After="2", Content_Type="application/problem+json")
+    assert len(tab.asked(4)) == 4
+    tab.answer("")
+    tab.wait("document.querySelectorAll('.card.done').length === 3")
+    forgive(tab, 1)
+
+
 def test_a_failure_is_told_in_the_server_s_words_and_tried_again(visit, site, photos):
     tab = visit(site)
     tab.answer("*/v1/predict*")

@@ -1,6 +1,7 @@
 // Requests to the server that gave this page, and to no other one.
 
 const BUSY = new Set([429, 503]);
+export const LATE = "late"; // the server took too long: the same once more would take it as long
 const TRIES = 4; // the first one and three more
 const PATIENCE = 30; // seconds that the page waits at most between two
 const TOKEN = "sortograph-token";
@@ -73,12 +74,13 @@ async function ask(path, { signal, body } = {}) {
     await clear(signal);
     const answer = await send(path, { signal, body });
     if (answer.ok) return answer.json();
-    if (BUSY.has(answer.status) && left > 0) {
+    const problem = await said(answer);
+    if (BUSY.has(answer.status) && problem.code !== LATE && left > 0) {
       const asked = Number(answer.headers.get("Retry-After")) || 1;
       pause(Math.min(PATIENCE, asked));
       continue;
     }
-    throw new Problem(await said(answer));
+    throw new Problem(problem);
   }
 }
 

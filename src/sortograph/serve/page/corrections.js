@@ -39,7 +39,10 @@ export class Corrections {
     photo.correction = correction;
     this.changed(photo);
     if (this.house.kept) {
-      await this.send(photo, correction);
+      // One by one: the last line of the server's table is what counts.
+      const send = () => (photo.correction === correction ? this.send(photo, correction) : null);
+      photo.keeping = photo.keeping.then(send, send);
+      await photo.keeping;
       if (photo.correction !== correction) return; // another one came after it
       this.changed(photo);
     }

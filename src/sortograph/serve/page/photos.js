@@ -9,11 +9,12 @@ let last = 0;
  * answer: a prediction as the server gives it, once done
  * problem: a Problem, once failed
  * correction: {label, state: "sending" | "kept" | "listed" | "failed", problem}
+ * keeping: settles when no correction is under way to the server
  */
 export function newPhoto({ file, path }) {
   last += 1;
   return { id: last, file, path, state: "queued", answer: null, model: "", sha256: "", tries: 0,
-    problem: null, correction: null, thumbnail: null }; // prettier-ignore
+    problem: null, correction: null, keeping: Promise.resolve(), thumbnail: null }; // prettier-ignore
 }
 
 export const isAnswered = (photo) => photo.state === "done" && photo.answer.error === null;

@@ -1,13 +1,13 @@
 // Sends photos in small batches, a few requests at once.
 
-import { Problem, pause, predict } from "./api.js";
+import { LATE, Problem, pause, predict } from "./api.js";
 
 const AT_ONCE = 4;
 const IN_BATCH = 8;
 const BATCH_BYTES = 12 * 2 ** 20;
 const FORM_BYTES = 4096; // what a form adds to a photo
 const TRIES = 3; // of a photo, where nobody answers
-const LONG = new Set([408, 413, 504]); // a batch that was too much may do photo by photo
+const LONG = new Set([408, 413, 504]);
 
 export class Uploads {
   /**
@@ -116,7 +116,7 @@ export class Uploads {
       this.settle(photos, error); // none could be read: each says why
     } else if (error.code === "offline") {
       await this.unanswered(photos, error);
-    } else if (LONG.has(error.status) && photos.length > 1) {
+    } else if (isTooMuch(error) && photos.length > 1) {
       for (const photo of photos) photo.alone = true;
       this.again(photos);
     } else {
@@ -146,6 +146,9 @@ export class Uploads {
     this.queue.unshift(...photos);
   }
 }
+
+/** A batch that was too much may do photo by photo. */
+const isTooMuch = ({ status, code }) => LONG.has(status) || code === LATE;
 
 async function isThere(file) {
   try {
