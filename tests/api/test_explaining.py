@@ -257,7 +257,7 @@ def test_a_slow_model_gets_fewer_and_coarser_heatmaps(shown, monkeypatch):
         clock[0] += 0.03 * len(photos)
         return shown.run(photos)
 
-    photo_sheets(replace(shown, run=slow))
+    photo_sheets(replace(shown, run=slow, seconds=3.0))
     assert len(seen[0][1]) == 3
     assert clock[0] < 3
 

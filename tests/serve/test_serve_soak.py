@@ -13,7 +13,7 @@ import pytest
 from serve_tools import photo
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-SECONDS, CLIENTS, MOST = 7.0, 32, 12.0  # megabytes
+SECONDS, CLIENTS, MOST = 4.0, 32, 12.0  # megabytes
 SERVER = """
 import sys
 from sortograph.api.serving import Serving, serve
