@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import stopping
 from sortograph.moving import Aside, make_plan, quarantine, write_plan
-from sortograph.moving.journal import Journal
+from stopping import Killed, torn_at
 
 State = dict[str, tuple[bytes, int, int]]
 
@@ -74,60 +74,15 @@ def plan(tmp_path, photos) -> Path:
     return _planned(tmp_path / "plan.json", photos, ["cat/1.png", "개/3.png", "4.png"])
 
 
-class Killed(BaseException):
-    """Nothing of ours catches it: what a process that is killed cannot do either."""
-
-
-@contextlib.contextmanager
-def _stopped_at(step: int, after: bool) -> Iterator[None]:
-    """Raises Killed right before or after the step-th call that changes something on the disk."""
-    calls = 0
-
-    def stopping(real: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*arguments: Any, **options: Any) -> Any:
-            nonlocal calls
-            calls += 1
-            if calls == step and not after:
-                raise Killed
-            try:
-                return real(*arguments, **options)
-            finally:
-                if calls == step:  # also where it was refused
-                    raise Killed
-
-        return call
-
-    with pytest.MonkeyPatch.context() as patch:
-        # The system takes the lock from a process that is killed; nobody does here.
-        patch.setattr(quarantine, "alone", contextlib.nullcontext)
-        for name in ("link", "unlink", "rename", "mkdir", "rmdir", "fsync", "utime", "chmod"):
-            patch.setattr(os, name, stopping(getattr(os, name)))
-        yield
-
-
-@contextlib.contextmanager
-def _torn_at(line: int) -> Iterator[None]:
-    """Raises Killed in the middle of writing the line-th line of a journal."""
-    real, lines = Journal.write, 0
-
-    def write(self: Any, facts: Any, *, durable: bool = False) -> None:
-        nonlocal lines
-        lines += 1
-        if lines == line:
-            self._file.write(json.dumps(facts).encode()[:20])
-            raise Killed
-        real(self, facts, durable=durable)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Journal, "write", write)
-        yield
+def _stopped_at(step: int, after: bool) -> contextlib.AbstractContextManager[None]:
+    return stopping.stopped_at(step, after, quarantine)
 
 
 @pytest.fixture(params=["before", "after", "torn"])
 def stopped_at(request) -> Callable[[int], contextlib.AbstractContextManager[None]]:
     """n → a context in which the n-th step is the last; Killed is raised if it comes to that."""
     if request.param == "torn":
-        return _torn_at
+        return lambda line: torn_at(line, quarantine)
     return lambda step: _stopped_at(step, request.param == "after")
 
 

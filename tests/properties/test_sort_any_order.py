@@ -12,9 +12,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from sorted_photos import CLASSES, Killed, plan, stopped_at, tree
+from sorted_photos import CLASSES, plan, stopped_at, tree
 from sortograph import sorting
 from sortograph.errors import SortographError
+from stopping import Killed
 
 _NAMES = st.sampled_from(["1.jpg", "1.CR2", "1.jpg.xmp", "2.png", "trip/1.jpg", "trip/새.jpg"])
 _WAYS = st.sampled_from(["move", "move", "copy", "hardlink", "symlink"])

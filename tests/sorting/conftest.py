@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 
 import sorted_photos
-from sorted_photos import Killed, State
+from sorted_photos import State
 from sortograph.records import SortPlan
+from sortograph.sorting import desk
+from stopping import Killed, torn_at
 
 
 @pytest.fixture(scope="session")
@@ -55,7 +57,7 @@ def answers() -> dict[str, str | None]:
 def stopped_at(request) -> Callable[[int], contextlib.AbstractContextManager[None]]:
     """n → a context in which the n-th step is the last; Killed is raised if it comes to that."""
     if request.param == "torn":
-        return sorted_photos.torn_at
+        return lambda line: torn_at(line, desk)
     return lambda step: sorted_photos.stopped_at(step, request.param == "after")
 
 

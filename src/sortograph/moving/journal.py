@@ -63,6 +63,33 @@ def read_journal(path: Path) -> list[Line]:
     return lines
 
 
+def has_form(line: Mapping[str, Any], kinds: Mapping[str, Mapping[str, type]]) -> bool:
+    """Whether a line has the keys and types of its act. kinds: act → key → type."""
+    keys = kinds.get(str(line.get("act")))
+    if keys is None or set(line) != {"act", *keys}:
+        return False
+    return all(type(line[key]) is kind for key, kind in keys.items())
+
+
+def damaged(path: Path, number: int) -> DataError:
+    """What to raise for a line, counted from 1, that says what no journal of ours does."""
+    return DataError(
+        f"line {number} of the journal is damaged",
+        where=str(path),
+        expected="the file as it was written",
+        fix="repair the line, or restore the file from a backup: it tells where each photo came from",
+    )
+
+
+def newer(path: Path, version: int, known: int) -> DataError:
+    """What to raise for a journal of a format that only a later version knows."""
+    return DataError(
+        f"written by a newer sortograph (format {version}, this one reads up to {known})",
+        where=str(path),
+        fix="pip install -U sortograph",
+    )
+
+
 @contextlib.contextmanager
 def alone(path: Path) -> Iterator[None]:
     """Hold `path`.lock for this process, without waiting for others.

@@ -230,14 +230,15 @@ def _wrong_places(data: Any) -> list[str]:
     if _misshapen(data, _PLAN, ""):
         return []
     places = {key: data[key] for key in ("root", "quarantine")}
-    wrong = [f"{key!r} is not an absolute path" for key, place in places.items() if not _is_absolute(place)]
+    wrong = [f"{key!r} is not an absolute path" for key, place in places.items() if not is_absolute(place)]
     if not wrong and not _apart(Path(data["root"]), Path(data["quarantine"])):
         wrong = ["'root' and 'quarantine' lie in each other"]
     old = data["format_version"] < 1
     return [*wrong, *(["'format_version' is below 1"] if old else [])]
 
 
-def _is_absolute(place: str) -> bool:
+def is_absolute(place: str) -> bool:
+    """Whether text names a place that this system could have, from its root."""
     try:
         os.fsencode(place)
     except UnicodeError:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sortograph.errors import DataError
-from sortograph.moving.journal import Journal, read_journal
+from sortograph.moving.journal import Journal, damaged, has_form, newer, read_journal
 from sortograph.moving.plan import is_below
 
 FORMAT_VERSION = 1
@@ -55,7 +55,7 @@ class Trail:
         self._begun = False
         for number, line in enumerate(read_journal(path), 1):
             if not _is_sound(line) or (line["act"] not in ("begin", MOVING) and not self._knows(line)):
-                raise _damaged(path, number)
+                raise damaged(path, number)
             self._take(line)
 
     def open(self) -> None:
@@ -97,12 +97,7 @@ class Trail:
 
     def _begin(self, facts: Mapping[str, Any]) -> None:
         if facts["format_version"] > FORMAT_VERSION:
-            raise DataError(
-                f"written by a newer sortograph (format {facts['format_version']}, this one reads up to "
-                f"{FORMAT_VERSION})",
-                where=str(self.path),
-                fix="pip install -U sortograph",
-            )
+            raise newer(self.path, facts["format_version"], FORMAT_VERSION)
         if facts["plan"] != self._plan:
             raise DataError(
                 "the journal beside this plan belongs to another plan",
@@ -118,19 +113,7 @@ class Trail:
 
 def _is_sound(line: Mapping[str, Any]) -> bool:
     """Whether it has the keys and types of its kind, and leads nowhere but below the two folders."""
-    keys = _KEYS.get(str(line.get("act")))
-    if keys is None or set(line) != {"act", *keys}:
-        return False
-    if any(type(line[key]) is not kind for key, kind in keys.items()):
+    if not has_form(line, _KEYS):
         return False
     top = line["act"] in (FOLDER, REMOVED) and line["path"] == TOP
     return top or all(is_below(line[key]) for key in ("path", "target") if key in line)
-
-
-def _damaged(path: Path, number: int) -> DataError:
-    return DataError(
-        f"line {number} of the journal is damaged",
-        where=str(path),
-        expected="the file as it was written",
-        fix="repair the line, or restore the file from a backup: it tells where each photo came from",
-    )

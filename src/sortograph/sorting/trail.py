@@ -9,15 +9,14 @@ themselves.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from sortograph.errors import DataError
-from sortograph.moving.journal import Journal, read_journal
-from sortograph.moving.plan import is_below
+from sortograph.moving.journal import Journal, damaged, has_form, newer, read_journal
+from sortograph.moving.plan import is_absolute, is_below
 from sortograph.records.sorting import WAYS, SortFile, SortPlan
 
 FORMAT_VERSION = 1
@@ -80,7 +79,7 @@ class Trail:
         self._journal: Journal | None = None
         for number, line in enumerate(read_journal(path), 1):
             if not self._fits(line):
-                raise _damaged(path, number)
+                raise damaged(path, number)
             self._take(line)
 
     @property
@@ -194,19 +193,12 @@ class Trail:
 
     def _check_version(self, version: object) -> None:
         if isinstance(version, int) and version > FORMAT_VERSION:
-            raise DataError(
-                f"written by a newer sortograph (format {version}, this one reads up to {FORMAT_VERSION})",
-                where=str(self.path),
-                fix="pip install -U sortograph",
-            )
+            raise newer(self.path, version, FORMAT_VERSION)
 
 
 def _is_sound(line: Mapping[str, Any]) -> bool:
     """Whether it has the keys and types of its kind, and leads nowhere but below the two folders."""
-    keys = _KEYS.get(str(line.get("act")))
-    if keys is None or set(line) != {"act", *keys}:
-        return False
-    if any(type(line[key]) is not kind for key, kind in keys.items()):
+    if not has_form(line, _KEYS):
         return False
     if line["act"] == "begin":
         return _is_head(line)
@@ -217,21 +209,4 @@ def _is_sound(line: Mapping[str, Any]) -> bool:
 def _is_head(line: Mapping[str, Any]) -> bool:
     folders = line["folders"]
     named = all(isinstance(name, str) for name in folders.values())
-    return named and line["way"] in WAYS and all(_is_absolute(line[key]) for key in ("source", "destination"))
-
-
-def _is_absolute(place: str) -> bool:
-    try:
-        os.fsencode(place)
-    except UnicodeError:
-        return False
-    return "\0" not in place and Path(place).is_absolute()
-
-
-def _damaged(path: Path, number: int) -> DataError:
-    return DataError(
-        f"line {number} of the journal is damaged",
-        where=str(path),
-        expected="the file as it was written",
-        fix="repair the line, or restore the file from a backup: it tells where each photo came from",
-    )
+    return named and line["way"] in WAYS and all(is_absolute(line[key]) for key in ("source", "destination"))
