@@ -4,7 +4,8 @@ help     `sortograph --help` against a bare Typer app with as many commands
 predict  `sortograph predict MODEL PHOTO` against a bare script that imports ONNX Runtime and Pillow, opens
          the same model and the same photo, and predicts once
 
-Every run is a new process; files are in the page cache. Runs alternate; the ratio is taken pair by pair.
+Every run is a new process; files are in the page cache, and modules are compiled, as pip leaves them. Runs
+alternate; the ratio is taken pair by pair.
     python benchmarks/startup.py --model RUN/model.onnx --photo PHOTO.jpg
 """
 
@@ -82,7 +83,7 @@ def bare_programs(folder: Path) -> tuple[Path, Path]:
 def benchmarks(options: argparse.Namespace, folder: Path) -> dict[str, Commands]:
     app, predict = bare_programs(folder)
     ours = common.sortograph(options.sortograph)
-    plain = {"NO_COLOR": "1"}
+    plain = {"NO_COLOR": "1", "PYTHONDONTWRITEBYTECODE": ""}
     found = {
         "help": {
             "ours": common.Command((ours, "--help"), plain),

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import time
 import tracemalloc
 from dataclasses import replace
 
@@ -120,18 +119,15 @@ def test_what_cannot_be_judged_is_refused(table: PredictionTable, what: str) -> 
     assert "'test'" in str(caught.value)
 
 
-def test_a_hundred_classes_take_little_time_and_memory() -> None:
+def test_a_hundred_classes_take_little_memory() -> None:
     random = np.random.default_rng(0)
     labels = random.integers(0, 100, 10_000)
     logits = random.normal(size=(10_000, 100)).astype(np.float32)
     table = PredictionTable(np.arange(10_000), logits, labels, tuple(map(str, range(100))), "test")
     tracemalloc.start()
-    start = time.perf_counter()
     judge(table)
-    seconds = time.perf_counter() - start
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert seconds < 2  # a fifth of a second on an idle machine
     assert peak < 50e6
 
 
