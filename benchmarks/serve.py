@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import cycle
@@ -52,12 +52,17 @@ class Load:
     failed: int
 
 
+def ours(model: str | Path, port: int, *options: str) -> Server:
+    """sortograph as its defaults say, but for these options."""
+    words = (sys.executable, "-m", "sortograph", "serve", str(model), "--port", str(port), "--quiet")
+    return Server("sortograph", (*words, *options), "/v1/predict")
+
+
 def servers(options: argparse.Namespace, port: int) -> list[Server]:
     classifier = load(options.model)
     spec, model = classifier.manifest.preprocess, classifier.bundle.path
     peer = (str(model), str(port), str(spec.size[0]), str(spec.crop_share))
-    ours = (sys.executable, "-m", "sortograph", "serve", str(model), "--port", str(port), "--quiet")
-    found = [Server("sortograph", ours, "/v1/predict")]
+    found = [ours(model, port)]
     for name in ("plain", "litserve"):
         words = (options.peer_python, str(HERE / f"serve_{name}.py"), *peer)
         found.append(Server(name, words, "/predict"))
@@ -65,7 +70,7 @@ def servers(options: argparse.Namespace, port: int) -> list[Server]:
 
 
 @contextmanager
-def running(server: Server, port: int) -> Iterator[int]:
+def running(server: Server, port: int) -> Iterator[subprocess.Popen[bytes]]:
     check_free(port)
     with tempfile.TemporaryFile() as said:
         # A group of its own: LitServe leaves some of its processes behind.
@@ -74,7 +79,7 @@ def running(server: Server, port: int) -> Iterator[int]:
         )
         try:
             wait_for(port, process)
-            yield process.pid
+            yield process
         finally:
             process.terminate()
             with suppress(subprocess.TimeoutExpired):
@@ -114,17 +119,26 @@ def request(photo: bytes, path: str) -> bytes:
     return head.encode() + body
 
 
+async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, asked: bytes) -> tuple[int, bool]:
+    """The status of the answer, and whether the server closes the connection after it.
+
+    Raises OSError or EOFError where it closes before.
+    """
+    writer.write(asked)
+    head = (await reader.readuntil(b"\r\n\r\n")).lower()
+    lines = head.split(b"\r\n")
+    length = next(int(line.partition(b":")[2]) for line in lines if line.startswith(b"content-length"))
+    await reader.readexactly(length)
+    return int(lines[0].split()[1]), b"connection: close" in lines
+
+
 async def client(port: int, requests: list[bytes], first: int, ends: float, seen: list[float]) -> int:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     failed, source = 0, cycle(requests[first:] + requests[:first])
     while time.perf_counter() < ends:
         began = time.perf_counter()
-        writer.write(next(source))
-        head = await reader.readuntil(b"\r\n\r\n")
-        lines = head.lower().split(b"\r\n")
-        length = next(int(line.partition(b":")[2]) for line in lines if line.startswith(b"content-length"))
-        await reader.readexactly(length)
-        failed += not head.startswith(b"HTTP/1.1 200")
+        status, _ = await ask(reader, writer, next(source))
+        failed += status != 200
         seen.append(time.perf_counter() - began)
     writer.close()
     return failed
@@ -136,8 +150,15 @@ async def load_with(port: int, requests: list[bytes], clients: int, seconds: flo
     asked = (client(port, requests, (7 * k) % len(requests), began + seconds, seen) for k in range(clients))
     failed = sum(await asyncio.gather(*asked))
     took = time.perf_counter() - began
-    ranked = sorted(seen)
-    return Load(len(seen) / took, statistics.median(seen), ranked[int(0.99 * (len(ranked) - 1))], failed)
+    return Load(len(seen) / took, statistics.median(seen), percentile(seen, 0.99), failed)
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """
+    >>> percentile([3.0, 1.0, 2.0], 0.99)
+    2.0
+    """
+    return sorted(values)[int(share * (len(values) - 1))]
 
 
 def bare(model: str, photos: list[bytes], seconds: float) -> dict[str, float]:

@@ -81,19 +81,9 @@ def main() -> int:
     options = parse()
     photos = [path.read_bytes() for path in sorted(Path(options.photos).rglob("*.jpg"))[::20]]
     requests = [serve.request(photo, "/v1/predict") for photo in photos]
-    words = (
-        sys.executable,
-        "-m",
-        "sortograph",
-        "serve",
-        options.model,
-        "--port",
-        str(options.port),
-        "--quiet",
-    )
     began = time.perf_counter()
-    with serve.running(serve.Server("sortograph", words, "/v1/predict"), options.port) as pid:
-        found = soak(options.port, pid, requests, options.clients, 60 * options.minutes)
+    with serve.running(serve.ours(options.model, options.port), options.port) as process:
+        found = soak(options.port, process.pid, requests, options.clients, 60 * options.minutes)
     print(
         f"{found.requests} requests by {options.clients} clients, {found.rate:.1f}/s, {found.failed} failed, "
         f"{found.growth:+.1f} MB in the second half ({time.perf_counter() - began:.0f} s)"

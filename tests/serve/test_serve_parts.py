@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -203,6 +205,34 @@ def test_a_photo_that_is_read_too_long_costs_itself_alone(monkeypatch):
     slow, good = asyncio.run(run())
     assert slow.reason == "took longer than 0.4 s to decode"
     assert good.reason == ""
+
+
+def test_workers_that_end_while_they_start_are_replaced_for_ever(monkeypatch):
+    """Photos are never read in the process of the server instead."""
+    spec, starts = PreprocessSpec(size=(8, 8)), []
+
+    def failing(memory, module):
+        starts.append(module)
+        found = command(memory, module)
+        return [sys.executable, "-c", ""] if 1 < len(starts) < 5 else found
+
+    monkeypatch.setattr("sortograph.serve.decoding.command", failing)
+    monkeypatch.setattr("sortograph.serve.decoding._AGAIN", 0.01)
+
+    async def run():
+        decoders = Decoders(1)
+        try:
+            await decoders.start()
+            os.kill(decoders.pids()[0], getattr(signal, "SIGKILL", signal.SIGTERM))
+            reading = await decoders.read(photo(), spec)
+            return reading.reason, decoders.pids()
+        finally:
+            decoders.close()
+
+    reason, pids = asyncio.run(run())
+    assert reason == ""
+    assert len(pids) == 1
+    assert len(starts) == 5
 
 
 def test_names_of_models(tmp_path, monkeypatch):

@@ -6,6 +6,7 @@ import base64
 import io
 import random
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,8 +15,9 @@ from PIL import Image
 from serve_tools import files, photo
 from sortograph.bundle.store import write_bundle
 from sortograph.records import BundleManifest
-from sortograph.serve.answers import Answer, Detail, Models
+from sortograph.serve.answers import Answer, Detail, Models, Problem
 
+ADDED = ("unsure_code", "unsure_details", "error_code", "heatmap")  # to what the classifier says
 PATHS = [(200, 10, 30), (10, 220, 40), (30, 20, 240)]
 
 
@@ -27,8 +29,8 @@ def test_a_raw_body(live, expected, kind):
     assert found.status_code == 200
     Answer.model_validate(found.json())
     row = found.json()["predictions"][0]
-    heatmap = row.pop("heatmap")
-    assert (heatmap, row) == (None, expected(data).to_json())
+    assert {name: row.pop(name) for name in ADDED} == dict.fromkeys(ADDED)
+    assert row == expected(data).to_json()
 
 
 def test_a_form_with_several_photos_in_their_order(live, expected):
@@ -49,6 +51,8 @@ def test_one_of_them_is_no_photo(live):
     assert found.status_code == 200
     assert (errors[0], errors[2]) == (None, None)
     assert errors[1].startswith("not a photo")
+    codes = [row["error_code"] for row in found.json()["predictions"]]
+    assert codes == [None, "not-an-image", None]
 
 
 @pytest.mark.parametrize("count", [1, 3])
@@ -59,6 +63,51 @@ def test_none_of_them_is_a_photo(live, count):
     assert (found.status_code, said["code"]) == (422, "photo")
     assert len(said["predictions"]) == count
     assert said["detail"].startswith("not a photo" if count == 1 else "none of 3")
+    assert said["reason"] == "not-an-image"
+    Problem.model_validate(said)
+
+
+def test_photos_that_cannot_be_read_for_several_reasons(live):
+    with live.client() as client:
+        said = client.post("/v1/predict", files=files(b"nothing", photo()[:60])).json()
+    assert said["reason"] is None
+    assert [row["error_code"] for row in said["predictions"]] == ["not-an-image", "truncated"]
+
+
+def test_a_correction_without_a_photo_says_why(live):
+    with live.client() as client:
+        found = client.post("/v1/corrections", files=files(photo()[:60]), data={"label": "cat"})
+    assert (found.status_code, found.json()["reason"]) == (422, "truncated")
+
+
+DOUBTS = {
+    "low-confidence": ({"abstain": [{"error": 0.01, "threshold": None, "reason": "too few"},
+                                    {"error": 0.05, "threshold": 0.99}], "calibrated": {"groups": 150}},
+                       0.06, {"least": 0.99, "error": 0.05, "photos": 150}),
+    "several-classes": ({"conformal": [{"level": 0.95, "threshold": 0.01, "n": 40}]}, None, {"classes": 3}),
+    "no-class": ({"conformal": [{"level": 0.95, "threshold": 0.999, "n": 40}]}, None, {}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("code", DOUBTS)
+def test_why_an_answer_is_unsure_has_a_code_and_its_figures(small, tmp_path, serving, code):
+    """However few classes were asked for; the sentence has the same figures."""
+    tables, max_error, details = DOUBTS[code]
+    manifest = replace(small.manifest, **{name: made(rows) for name, rows in tables.items()})
+    write_bundle(tmp_path / "unsure.onnx", small.graph(), manifest, small.golden)
+    with serving(tmp_path / "unsure.onnx", max_error=max_error) as live, live.client() as client:
+        found = client.post("/v1/predict?top_k=1", files=files(photo(PATHS[0]))).json()
+    Answer.model_validate(found)
+    (row,) = found["predictions"]
+    assert (row["unsure_code"], row["unsure_details"]) == (code, details)
+    assert len(row["top_k"]) == 1
+    if code == "low-confidence":
+        assert row["label"] is None
+        assert row["unsure"] == "not above 0.99, for at most 5% wrong (by 150 photos)"
+
+
+def made(rows):
+    return tuple(rows) if isinstance(rows, list) else rows
 
 
 def test_s05_every_answer_belongs_to_its_request(live, expected):

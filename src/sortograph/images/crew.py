@@ -23,6 +23,7 @@ from itertools import islice
 from pathlib import Path
 
 from sortograph.images.process import Alone, Process, command
+from sortograph.images.refusals import Code
 from sortograph.images.worker import Job, Reading
 from sortograph.records import PreprocessSpec
 
@@ -243,8 +244,8 @@ class _Chunk:
         self.readings.append(reading)
         self.suspect = False
 
-    def refuse(self, reason: str) -> None:
-        self.add(Reading(None, reason, ()))
+    def refuse(self, reason: str, code: Code = "crashed") -> None:
+        self.add(Reading(None, reason, (), code))
 
 
 class _Hand:
@@ -300,7 +301,7 @@ class _Hand:
         if not worker.ready:
             return
         if worker.late:
-            chunk.refuse(f"took longer than {self._crew.limits.seconds:g} s to decode")
+            chunk.refuse(f"took longer than {self._crew.limits.seconds:g} s to decode", "slow")
         elif chunk.suspect:
             chunk.refuse(_CRASHED)
         else:

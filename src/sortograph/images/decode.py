@@ -12,6 +12,7 @@ import importlib
 import io
 import logging
 import re
+import struct
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ from PIL import Image, UnidentifiedImageError, features
 
 from sortograph.errors import PhotoError
 from sortograph.images.colour import WIDE_GREY, Stored, converter, stored, strips, to_rgb
+from sortograph.images.refusals import Code, Refused
 from sortograph.records.looks import ANIMATED, CMYK, PALETTE, TURNED, WIDE
 
 __all__ = ["MAX_BYTES", "MAX_PIXELS", "SUFFIXES", "Opened", "contract", "decode", "measure", "open_photo"]
@@ -45,9 +47,10 @@ _AVIF_BRANDS = (b"avif", b"avis", b"mif1", b"msf1")
 _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 # What `Image.preinit` leaves out, for the start-up time: loaded when the first such photo comes.
 _PLUGINS = {"WEBP": "PIL.WebPImagePlugin", "TIFF": "PIL.TiffImagePlugin", "AVIF": "PIL.AvifImagePlugin"}
+_JPEG = b"\xff\xd8\xff"
 # Where a file announces what it is, to name it when Pillow cannot read it.
 _MARKS = (
-    (0, b"\xff\xd8\xff", "JPEG"),
+    (0, _JPEG, "JPEG"),
     (0, b"\x89PNG\r\n\x1a\n", "PNG"),
     (0, b"GIF8", "GIF"),
     (0, b"BM", "BMP"),
@@ -221,19 +224,32 @@ def _orientation(image: Image.Image) -> int:
 
 def _open(data: bytes) -> Image.Image:
     if not data:
-        raise PhotoError("empty file")
+        raise Refused("empty", "empty file")
     if len(data) > MAX_BYTES:
-        raise PhotoError(f"{len(data) / 1e6:.0f} MB, above the limit of {MAX_BYTES / 1e6:.0f} MB")
+        raise Refused("too-large", f"{len(data) / 1e6:.0f} MB, above the limit of {MAX_BYTES / 1e6:.0f} MB")
     try:
-        image = Image.open(io.BytesIO(data), formats=_formats(data))
+        image = _identified(data)
     except UnidentifiedImageError:
-        raise PhotoError(_unidentified(data)) from None
+        raise _unidentified(data) from None
     width, height = image.size
     if width * height > MAX_PIXELS:
-        raise PhotoError(f"{width}×{height} pixels, above the limit of {MAX_PIXELS / 1e6:.0f} megapixels")
+        limit = f"{MAX_PIXELS / 1e6:.0f} megapixels"
+        raise Refused("too-large", f"{width}×{height} pixels, above the limit of {limit}")
     if width < 1 or height < 1:
-        raise PhotoError(f"{width}×{height} pixels")
+        raise Refused("damaged", f"{width}×{height} pixels")
     return image
+
+
+def _identified(data: bytes) -> Image.Image:
+    """The photo with its header read. Raises UnidentifiedImageError."""
+    if not data.startswith(_JPEG):
+        return Image.open(io.BytesIO(data), formats=_formats(data))
+    from PIL import JpegImagePlugin  # alone: `Image.open` loads five plugins, a tenth of a prediction's start
+
+    try:
+        return JpegImagePlugin.jpeg_factory(io.BytesIO(data), "")
+    except (SyntaxError, IndexError, TypeError, struct.error):  # as `Image.open` has it
+        raise UnidentifiedImageError from None
 
 
 def _formats(data: bytes) -> tuple[str, ...]:
@@ -250,11 +266,11 @@ def _formats(data: bytes) -> tuple[str, ...]:
     return tuple(name for name in names if name in Image.OPEN)
 
 
-def _unidentified(data: bytes) -> str:
+def _unidentified(data: bytes) -> Refused:
     for offset, mark, name in _MARKS:
         if data.startswith(mark, offset):
-            return f"damaged, or a kind of {name} that cannot be read"
-    return f"not a photo that can be read ({', '.join(FORMATS)})"
+            return Refused("damaged", f"damaged, or a kind of {name} that cannot be read")
+    return Refused("not-an-image", f"not a photo that can be read ({', '.join(FORMATS)})")
 
 
 def _announced(data: bytes) -> str:
@@ -292,7 +308,8 @@ def _has_heif(data: bytes) -> bool:
     except ImportError:
         if b"avif" in data[8:64]:
             return False
-        raise PhotoError('a HEIC photo; to read it: pip install "sortograph[heic]"') from None
+        what = 'a HEIC photo; to read it: pip install "sortograph[heic]"'
+        raise Refused("unsupported", what) from None
     if "HEIF" not in Image.OPEN:
         plugin.register_heif_opener()
     return True
@@ -308,11 +325,13 @@ def photo_errors() -> Iterator[None]:
     except Image.DecompressionBombError as error:
         pixels = re.search(r"\d+", str(error))
         found = f"{int(pixels[0]) / 1e6:.0f} megapixels" if pixels else "too many pixels"
-        raise PhotoError(f"{found}, above the limit of {MAX_PIXELS / 1e6:.0f}") from None
+        raise Refused("too-large", f"{found}, above the limit of {MAX_PIXELS / 1e6:.0f}") from None
     except MemoryError:
-        raise PhotoError("too large to decode in memory") from None
+        raise Refused("too-large", "too large to decode in memory") from None
     except Exception as error:
-        raise PhotoError(f"damaged ({_first_line(error)})") from None
+        line = _first_line(error)
+        code: Code = "truncated" if "truncated" in line.lower() else "damaged"
+        raise Refused(code, f"damaged ({line})") from None
 
 
 def _first_line(error: Exception) -> str:

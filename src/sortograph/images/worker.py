@@ -48,11 +48,13 @@ class Reading:
     facts   None when it was refused; without a look when none was asked for
     reason  why it was refused, else ""
     pixels  uint8 (h, w, 3), one for each size that was asked for; () when it was refused
+    code    the kind of reason, of `refusals.CODES`, from crews and uploads; else ""
     """
 
     facts: PhotoFacts | None
     reason: str
     pixels: tuple[Pixels, ...]
+    code: str = ""
 
 
 @dataclass(frozen=True, slots=True)

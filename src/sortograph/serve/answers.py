@@ -6,6 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
+from sortograph.serve.reasons import DoubtCode, ErrorCode
+
 Share = Field(ge=0, le=1)
 
 
@@ -22,7 +24,10 @@ class PhotoAnswer(BaseModel):
     probability: float | None = Field(ge=0, le=1, description="Of the most probable class.")
     top_k: list[Ranked]
     unsure: str | None = Field(description="Why the answer should be looked at.")
+    unsure_code: DoubtCode | None = Field(description="The same for programs.")
+    unsure_details: dict[str, float | None] | None = Field(description="The figures of that reason.")
     error: str | None = Field(description="Why the photo could not be read.")
+    error_code: ErrorCode | None = Field(description="The same for programs.")
     heatmap: str | None = Field(description="A PNG with alpha as a data URI, to lay over the photo.")
 
 
@@ -112,4 +117,7 @@ class Problem(BaseModel):
     detail: str
     expected: str
     fix: str
+    reason: ErrorCode | None = Field(
+        default=None, description="With code photo: why it cannot be read; null where several differ."
+    )
     predictions: list[PhotoAnswer] | None = Field(default=None, description="With code photo.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Annotated, Any
 
@@ -20,8 +21,9 @@ from sortograph.serve.gate import App, Gate, Rules, bug
 from sortograph.serve.limits import TOP_K
 from sortograph.serve.metrics import CONTENT_TYPE_LATEST
 from sortograph.serve.models import Model
+from sortograph.serve.presence import presence_of
 from sortograph.serve.problems import METHOD, NO_TOKEN, NOT_FOUND, PARAMETER, STORAGE, Refusal
-from sortograph.serve.service import Service, corrections_off
+from sortograph.serve.service import Answered, Asked, Service, corrections_off
 
 Name = Annotated[str | None, Query(max_length=200, description="Which model; left out: the default one.")]
 TopK = Annotated[int, Query(ge=1, le=TOP_K, description="How many classes to name.")]
@@ -80,9 +82,11 @@ class _Routes:
             photos = await self._photos(request, share)
             if heatmap and len(photos) > 1:
                 raise Refusal(PARAMETER, "a heatmap of several photos", expected="heatmap with one photo")
-            found = await service.predict(used, photos, top_k, heatmap)
-        times = f"decode;dur={1000 * found.decode:.1f}, model;dur={1000 * found.answer:.1f}"
-        return _json(found.to_json(top_k), headers={"server-timing": times})
+            asked = Asked(photos, top_k, heatmap)
+            found = await service.predict(used, asked, presence_of(request.scope))
+        rows = [each.to_json(top_k) for each in found]
+        answer = {"model": used.name, "sha256": used.sha256, "predictions": rows}
+        return _json(answer, headers={"server-timing": _timing(found)})
 
     async def models(self) -> Response:
         """What can be asked, and how much of it."""
@@ -246,6 +250,12 @@ def _json(data: Any, status: int = 200, headers: dict[str, str] | None = None) -
     # ASCII: class names may hold bytes that are no text, which JSON's own escapes can carry.
     body = json.dumps(data, allow_nan=False).encode("ascii")
     return Response(body, status, headers, "application/json")
+
+
+def _timing(found: Sequence[Answered]) -> str:
+    """Of the slowest photo."""
+    decode, answer = max(each.decode for each in found), max(each.answer for each in found)
+    return f"decode;dur={1000 * decode:.1f}, model;dur={1000 * answer:.1f}"
 
 
 def _served(model: Model) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import asyncio
 import io
 import json
 import math
+import time
 from asyncio import CancelledError
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -24,13 +25,15 @@ from sortograph.errors import PhotoError
 from sortograph.images.crew import Crew, Limits
 from sortograph.images.decode import MAX_PIXELS, measure
 from sortograph.images.preprocess import prepare
-from sortograph.images.process import Process, command
+from sortograph.images.process import Alone, Process, command
+from sortograph.images.refusals import Code, Refused, code_of
 from sortograph.images.worker import Job, Reading, framed, serve_pipe
 from sortograph.records import PreprocessSpec
 
 __all__ = ["Decoders", "Reading"]
 
 _MEMORY = 1_500_000_000  # bytes that one photo may take
+_AGAIN = 0.2  # seconds between tries to start a worker
 _READ = b"\1"
 _TINY = PreprocessSpec(size=(1, 1))
 
@@ -55,22 +58,23 @@ class Upload(Job):
 
     def answer(self, path: str) -> bytes:
         data = cast(bytes, path)
+        code: Code
         try:
             width, height = measure(data)
             if width * height > self.most:
-                raise PhotoError(
-                    f"{width}×{height} pixels, above the limit of {self.most / 1e6:g} megapixels"
-                )
+                limit = f"{self.most / 1e6:g} megapixels"
+                raise Refused("too-large", f"{width}×{height} pixels, above the limit of {limit}")
             return _READ + b"".join(prepare(data, spec).tobytes() for spec, _ in self.sizes)
         except PhotoError as error:
-            reason = error.what
+            code, reason = code_of(error), error.what
         except MemoryError:
-            reason = "too large to decode in memory"
-        return b"\0" + reason.encode("utf-8", "backslashreplace")
+            code, reason = "too-large", "too large to decode in memory"
+        return f"\0{code}\n{reason}".encode("utf-8", "backslashreplace")
 
     def unpack(self, reply: bytes) -> Reading:
         if not reply.startswith(_READ):
-            return Job.unpack(self, reply)
+            code, _, reason = reply[1:].decode("utf-8").partition("\n")
+            return Reading(None, reason, (), code)
         place, pixels = len(_READ), []
         for shape in self.shapes():
             size = math.prod(shape)
@@ -93,8 +97,19 @@ class _Worker(Process):
 
 
 class _Crew(Crew):
+    """proven: workers have been started before. From then on one that ends while it starts, killed by others
+    or for want of memory, is always replaced: photos of strangers are never read in this process instead."""
+
+    proven = False
+
     def new_process(self) -> Process:
         return _Worker(command(self.limits.memory, __name__))
+
+    def lost(self, worker: Process | Alone) -> None:
+        if not self.proven:
+            super().lost(worker)
+        elif not worker.ready:
+            time.sleep(_AGAIN)
 
 
 class Decoders:
@@ -113,6 +128,7 @@ class Decoders:
     async def start(self) -> None:
         """Starts the workers, and waits for them."""
         await asyncio.gather(*(self.read(self._pixel, _TINY) for _ in range(self._crew.workers)))
+        self._crew.proven = bool(self.pids())
 
     async def read(self, photo: bytes, spec: PreprocessSpec) -> Reading:
         """The pixels that a model with this spec sees: one array, uint8 (H, W, 3), or a reason for none."""
@@ -123,7 +139,7 @@ class Decoders:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise
-            return Reading(None, "the server is stopping", ())
+            return Reading(None, "the server is stopping", (), "stopping")
         return reading
 
     def pids(self) -> list[int]:

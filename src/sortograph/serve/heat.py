@@ -25,18 +25,23 @@ class Late(SortographError):
 
 
 def heatmap(
-    pixels: Pixels, logits: Callable[[Pixels], NDArray[np.floating]], label: int, seconds: float
+    pixels: Pixels,
+    logits: Callable[[Pixels], NDArray[np.floating]],
+    label: int,
+    seconds: float,
+    is_wanted: Callable[[], bool] = lambda: True,
 ) -> str:
     """Where a photo speaks for a class (red) and where against it (blue), as a data URI of a PNG with alpha.
 
     pixels: uint8 (H, W, 3), as the model takes them; the PNG has the same size
     logits: photos uint8 (N, H, W, 3) → (N, C)
-    Raises Late after so many seconds.
+    is_wanted: is asked before every run of the model
+    Raises Late after so many seconds, and when it is no longer wanted.
     """
     ends = time.monotonic() + seconds
 
     def asked(photos: Pixels) -> NDArray[np.floating]:
-        if time.monotonic() > ends:
+        if time.monotonic() > ends or not is_wanted():
             raise Late("the heatmap took too long")
         return logits(photos)
 

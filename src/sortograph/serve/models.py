@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from sortograph.bundle.doubts import doubts
 from sortograph.bundle.runtime import FILE_NAME, bundle_file
 from sortograph.classify import Classifier, load
 from sortograph.errors import BundleError, SortographError, nearest
@@ -66,6 +67,7 @@ class Model:
         self.source, self.stamp = source, stamp(source.path)
         self.crowd = load(source.path, threads=1, max_error=source.max_error)
         self.lone = self.crowd if source.lanes == 1 else self._faster(self._wide())
+        self.doubts = doubts(self.manifest, source.max_error, str(source.path))
         self.loaded = datetime.now(UTC).replace(microsecond=0)
         self.desk = Desk(self._answer, source.lanes, best_batch(self.crowd))
         self.users, self.retired = 0, False

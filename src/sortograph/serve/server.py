@@ -18,6 +18,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from sortograph.errors import UsageError
 from sortograph.serve.gate import App
 from sortograph.serve.limits import HEAD_BYTES, Limits
+from sortograph.serve.presence import Presence
 from sortograph.serve.problems import BAD_REQUEST, CLIENTS, HEAD_SIZE, Refusal
 from sortograph.serve.service import Service
 
@@ -149,6 +150,7 @@ class Connection(HttpToolsProtocol):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.access_log = False  # it would write down whole addresses, whatever was put into them
+        self._presence = Presence()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -178,11 +180,21 @@ class Connection(HttpToolsProtocol):
         if sum(len(name) + len(value) for name, value in self.headers) + len(self.url) > HEAD_BYTES:
             self._cut(_large_head())
             return
+        self._presence.enter(self.scope["state"])
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         self._silent = 0
         super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        if not self.pipeline:  # a connection that is not read does not tell when its client leaves
+            self.flow.resume_reading()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._presence.leave()
+        super().connection_lost(exc)
 
     def on_response_complete(self) -> None:
         self._waits_for_head = not self.pipeline

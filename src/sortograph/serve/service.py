@@ -11,13 +11,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from sortograph.records import Prediction
-from sortograph.serve.bodies import Held, Part
+from sortograph.serve.bodies import Client, Held, Part
 from sortograph.serve.corrections import Corrections
 from sortograph.serve.decoding import Decoders
 from sortograph.serve.limits import Limits
 from sortograph.serve.metrics import Metrics
 from sortograph.serve.models import Model, Shelf
+from sortograph.serve.presence import Presence
 from sortograph.serve.problems import BUSY, CORRECTIONS_OFF, DRAINING, LATE, PHOTO, Kind, Refusal
+from sortograph.serve.reasons import NO_NUMBER, Doubt, doubt_of
 
 _LONGEST = 30  # seconds that a client is told to wait
 _HEATMAPS = 4  # that may wait for the one that is being made
@@ -25,20 +27,33 @@ _HEATMAPS = 4  # that may wait for the one that is being made
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """What one request gets. decode and answer: seconds of reading, and of the model with the wait for it."""
+    """What one photo gets. decode and answer: seconds of reading, and of the model with the wait for it."""
 
-    model: Model
-    predictions: tuple[Prediction, ...]
-    heatmap: str | None
-    decode: float
-    answer: float
+    prediction: Prediction
+    error_code: str | None
+    doubt: Doubt | None = None
+    heatmap: str | None = None
+    decode: float = 0.0
+    answer: float = 0.0
 
     def to_json(self, top_k: int) -> dict[str, Any]:
-        rows = [
-            {**replace(found, top_k=found.top_k[:top_k]).to_json(), "heatmap": self.heatmap}
-            for found in self.predictions
-        ]
-        return {"model": self.model.name, "sha256": self.model.sha256, "predictions": rows}
+        shown = replace(self.prediction, top_k=self.prediction.top_k[:top_k]).to_json()
+        return {
+            **shown,
+            "unsure_code": None if self.doubt is None else self.doubt.code,
+            "unsure_details": None if self.doubt is None else self.doubt.details,
+            "error_code": self.error_code,
+            "heatmap": self.heatmap,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What one request asks of a model. heat: also a heatmap, of its only photo."""
+
+    photos: Sequence[Part]
+    top_k: int
+    heat: bool
 
 
 class Service:
@@ -92,22 +107,27 @@ class Service:
         finally:
             self.at_work -= 1
 
-    async def predict(self, model: Model, photos: Sequence[Part], top_k: int, heat: bool) -> Answered:
-        """Answers for photos, in their order. Raises Refusal when there is no room, when none of them can be
-        read, when the model fails, or when it takes too long."""
-        with self._room(len(photos), model):
+    async def predict(self, model: Model, asked: Asked, presence: Presence) -> list[Answered]:
+        """Answers for photos, in their order.
+
+        Raises Refusal when there is no room, when none of them can be read, when the model fails, or when it
+        takes too long; Client when there is nobody left to answer: what waits then is given up.
+        """
+        with self._room(len(asked.photos), model):
             try:
-                async with asyncio.timeout(self.limits.seconds):
-                    answered = await self._predict(model, photos, heat)
+                async with asyncio.timeout(self.limits.seconds) as patience:
+                    with presence.ending(patience):
+                        answered = await self._predict(model, asked)
             except TimeoutError:
-                raise Refusal(LATE, "the answer took too long", fix="send fewer photos at once") from None
-        for found in answered.predictions:
-            self.metrics.photos.labels(model.name, _outcome(found)).inc()
-        if all(found.error is not None for found in answered.predictions):
-            first = answered.predictions[0].error or ""
-            what = first if len(photos) == 1 else f"none of {len(photos)} photos could be read"
-            rows = answered.to_json(top_k)["predictions"]
-            raise Refusal(PHOTO, what, expected="a photo", more={"predictions": rows})
+                if not presence.gone:
+                    raise _late() from None
+            if presence.gone:
+                self.metrics.photos.labels(model.name, "gone").inc(len(asked.photos))
+                raise Client
+        for found in answered:
+            self.metrics.photos.labels(model.name, _outcome(found.prediction)).inc()
+        if all(found.error_code is not None for found in answered):
+            raise _unreadable(answered, asked.top_k)
         return answered
 
     async def correct(self, model: Model, photo: bytes, label: str, told: tuple[str, str]) -> dict[str, Any]:
@@ -120,52 +140,66 @@ class Service:
         with self._room(1, model):
             reading = await self.decoders.read(photo, model.manifest.preprocess)
         if reading.reason:
-            raise Refusal(PHOTO, reading.reason, expected="a photo")
+            raise Refusal(PHOTO, reading.reason, expected="a photo", more={"reason": reading.code})
         stored = await asyncio.to_thread(self.corrections.add, photo, label, *told)
         self.metrics.corrections.inc()
         return stored.to_json()
 
-    async def _predict(self, model: Model, photos: Sequence[Part], heat: bool) -> Answered:
-        if len(photos) == 1:  # without a task of its own
-            found = [await self._answer(model, photos[0], heat)]
-        else:
-            found = await asyncio.gather(*(self._answer(model, photo, False) for photo in photos))
-        heatmap = found[0][1]
-        slowest = (max(times[k] for _, _, times in found) for k in range(2))
-        return Answered(model, tuple(prediction for prediction, _, _ in found), heatmap, *slowest)
+    async def _predict(self, model: Model, asked: Asked) -> list[Answered]:
+        if len(asked.photos) == 1:  # without a task of its own
+            return [await self._answer(model, asked.photos[0], asked.heat)]
+        return await asyncio.gather(*(self._answer(model, photo, False) for photo in asked.photos))
 
-    async def _answer(
-        self, model: Model, photo: Part, heat: bool
-    ) -> tuple[Prediction, str | None, tuple[float, float]]:
+    async def _answer(self, model: Model, photo: Part, heat: bool) -> Answered:
         began = time.perf_counter()
         with model.desk.expecting():
             reading = await self.decoders.read(photo.data, model.manifest.preprocess)
-        decoded = time.perf_counter()
+        decode = time.perf_counter() - began
         if reading.reason:
             failed = Prediction(photo.filename, None, None, error=reading.reason)
-            return failed, None, (decoded - began, 0.0)
+            return Answered(failed, reading.code, decode=decode)
         found = replace(await model.desk.ask(reading.pixels[0]), path=photo.filename)
-        heatmap = await self._heat(model, reading.pixels[0], found) if heat else None
-        return found, heatmap, (decoded - began, time.perf_counter() - decoded)
-
-    async def _heat(self, model: Model, pixels: Any, found: Prediction) -> str | None:
-        from sortograph.serve.heat import Late, heatmap
-
         if found.error is not None:
-            return None
+            return Answered(found, NO_NUMBER, decode=decode)
+        heatmap = await self._heat(model, reading.pixels[0], found) if heat else None
+        answer = time.perf_counter() - began - decode
+        return Answered(found, None, doubt_of(found, model), heatmap, decode, answer)
+
+    async def _heat(self, model: Model, pixels: Any, found: Prediction) -> str:
         if self._heatmaps > _HEATMAPS:
             raise Refusal(Kind(BUSY.status, BUSY.code, 5), "too many heatmaps at once", fix="try again soon")
-        bundle, label = model.crowd.bundle, model.manifest.classes.index(found.top_k[0][0])
         self._heatmaps += 1
         try:
             async with self._heating:
-                return await asyncio.to_thread(
-                    heatmap, pixels, lambda photos: bundle.run(photos).logits, label, self.limits.seconds
-                )
-        except Late as late:
-            raise Refusal(LATE, late.what, fix="ask for it without one") from None
+                return await self._made(model, pixels, found)
         finally:
             self._heatmaps -= 1
+
+    async def _made(self, model: Model, pixels: Any, found: Prediction) -> str:
+        """A heatmap. Its thread has ended before this does: whoever gives up may not start a second one."""
+        from sortograph.serve.heat import Late, heatmap
+
+        bundle, label = model.crowd.bundle, model.manifest.classes.index(found.top_k[0][0])
+        wanted = [True]
+        making = asyncio.ensure_future(
+            asyncio.to_thread(
+                heatmap,
+                pixels,
+                lambda photos: bundle.run(photos).logits,
+                label,
+                self.limits.seconds,
+                lambda: wanted[0],
+            )
+        )
+        try:
+            return await asyncio.shield(making)
+        except Late as late:
+            raise Refusal(LATE, late.what, fix="ask for it without one") from None
+        except asyncio.CancelledError:
+            wanted[0] = False
+            await asyncio.wait([making])
+            making.exception()  # looked at: it is no news that it was given up
+            raise
 
     @contextmanager
     def _room(self, count: int, model: Model) -> Iterator[None]:
@@ -190,6 +224,23 @@ def corrections_off() -> Refusal:
     return Refusal(
         CORRECTIONS_OFF, "this server takes no corrections", fix="sortograph serve MODEL --corrections DIR"
     )
+
+
+def _late() -> Refusal:
+    return Refusal(LATE, "the answer took too long", fix="send fewer photos at once")
+
+
+def _unreadable(answered: Sequence[Answered], top_k: int) -> Refusal:
+    """`reason` is the code that all of them share, else null."""
+    first, codes = answered[0], {found.error_code for found in answered}
+    what = f"none of {len(answered)} photos could be read"
+    if len(answered) == 1:
+        what = first.prediction.error or ""
+    more = {
+        "reason": first.error_code if len(codes) == 1 else None,
+        "predictions": [found.to_json(top_k) for found in answered],
+    }
+    return Refusal(PHOTO, what, expected="a photo", more=more)
 
 
 def _went(well: bool) -> str:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import importlib.util
 import json
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from devtools import MISSING, Tab
-from page_tools import COLOURS, add, choose, focus, ready, words
+from page_tools import COLOURS, add, choose, focus, forgive, ready, words
+from sortograph.images.refusals import CODES
 from sortograph.serve import assets
+from sortograph.serve.reasons import ErrorCode
 
 AXE = importlib.util.find_spec("axe_core_python")
 
@@ -42,21 +45,64 @@ def test_the_language_is_the_browser_s_and_can_be_changed(browser, site, photos)
 
 def test_reasons_of_the_server_are_said_in_the_page_s_language(tab, visit, site):
     visit(site)
-    top = [{"label": name, "probability": 0.3} for name in ("a", "b or c", "d")]
-    known = {
-        "could be a or b or c": "could be a or b or c",
-        "could be a, b or c, d or 7 more": "could be a, b or c, d, or 7 more",
-        "could be one of 12 classes": "could be any of 12 classes",
-        "no class is likely enough": "no class is likely enough",
-        "not above 0.91, for at most 2% wrong (by 150 photos)":
-            "not above 0.91, as it must be for at most 2% wrong (by 150 photos)",
-        "something new": "something new",
-    }  # fmt: skip
-    asked = json.dumps([{"unsure": text, "top_k": top} for text in known])
+    """By their codes: the sentences may be any."""
+    top = [{"label": name, "probability": 0.3} for name in ("a", "b or c", "d", "e")]
+    promise = {"least": 0.91, "error": 0.02, "photos": 150}
+    known = [
+        ("several-classes", {"classes": 2}, top, "could be a or b or c"),
+        ("several-classes", {"classes": 10}, top, "could be a, b or c, d, or 7 more"),
+        ("several-classes", {"classes": 12}, top[:1], "could be any of 12 classes"),
+        ("no-class", {}, top, "no class is likely enough"),
+        ("low-confidence", promise, top,
+            "not above 0.91, as it must be for at most 2% wrong (by 150 photos)"),
+        ("low-confidence", {**promise, "photos": None}, top, "the server's sentence"),
+        ("something-new", {}, top, "the server's sentence"),
+    ]  # fmt: skip
+    names = ("unsure_code", "unsure_details", "top_k")
+    rows = [dict(zip(names, given, strict=True)) for *given, _ in known]
+    asked = json.dumps([{**row, "unsure": "the server's sentence"} for row in rows])
     call = f"import('/page/cards.js').then(({{reason}}) => {asked}.map(reason))"
-    assert tab.run(call) == list(known.values())
+    english = [text for *_, text in known]
+    assert tab.run(call) == english
     tab.run("import('/page/words.js').then(({choose}) => choose('ko'))")
-    assert not any(text in known for text in tab.run(call)[:-1])
+    korean = tab.run(call)
+    assert korean[-2:] == english[-2:]
+    assert not set(korean[:-2]) & set(english)
+
+
+def test_why_a_photo_cannot_be_read_is_said_in_the_page_s_language(browser, site, photos, tmp_path):
+    whole = (photos / "red.png").read_bytes()
+    made = {
+        "a.jpg": (b"no photo", "not-an-image"),
+        "b.png": (whole[:60], "truncated"),
+        "c.png": (b"", "empty"),
+    }
+    for name, (data, _) in made.items():
+        (tmp_path / name).write_bytes(data)
+    tab = browser.tab()
+    tab.speak("ko-KR,ko")
+    tab.open(site.address)
+    ready(tab)
+    add(tab, [tmp_path / name for name in made])
+    korean, english = words("ko"), words("en")
+    assert tab.texts(".card .reason") == [korean[f"unreadable.{code}"] for _, code in made.values()]
+    details = tab.run("[...document.querySelectorAll('.card .reason span')].map(e => e.title)")
+    assert details[0].startswith("not a photo that can be read")
+    choose(tab, "#language", "en")
+    tab.wait("document.documentElement.lang === 'en'")
+    assert tab.texts(".card .reason") == [english[f"unreadable.{code}"] for _, code in made.values()]
+    said = {"status": 422, "code": "photo", "detail": "damaged (odd)", "expected": "a photo", "fix": ""}
+    call = "import('/page/cards.js').then(({words}) => words(%s))"
+    assert tab.run(call % json.dumps({**said, "reason": "damaged"})) == english["unreadable.damaged"]
+    assert tab.run(call % json.dumps({**said, "reason": "new"})) == "damaged (odd) · expected: a photo"
+    forgive(tab, 1)
+    assert tab.complaints == []
+    tab.close()
+
+
+def test_the_page_has_words_for_every_code():
+    asked = {*CODES, *(code for each in get_args(ErrorCode) for code in get_args(each))}
+    assert {key.removeprefix("unreadable.") for key in words("en") if key.startswith("unreadable.")} == asked
 
 
 def test_every_file_of_the_page_is_served_and_every_module_is_named():

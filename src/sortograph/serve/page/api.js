@@ -12,9 +12,11 @@ const watchers = new Set();
 
 /** What went wrong, in the words of the server's problem+json. */
 export class Problem extends Error {
-  constructor({ status = 0, code = "offline", detail = "", expected = "", fix = "", predictions = null }) {
+  constructor(said) {
+    const { status = 0, code = "offline", detail = "", expected = "", fix = "" } = said;
     super(detail || code);
-    Object.assign(this, { status, code, detail, expected, fix, predictions });
+    const { reason = null, predictions = null } = said;
+    Object.assign(this, { status, code, detail, expected, fix, reason, predictions });
   }
 }
 

@@ -3,7 +3,7 @@
 import { button, el, icon } from "./dom.js";
 import * as known from "./photos.js";
 import { showIn, thumbnail } from "./thumbnails.js";
-import { percent, spoken, t } from "./words.js";
+import { number, percent, phrase, spoken, t } from "./words.js";
 
 const BARS = 3;
 
@@ -150,24 +150,25 @@ export function why(photo) {
   );
 }
 
-/** The server's reason in the page's language; what is not known here stays as it is. */
-export function reason({ unsure, top_k: top }) {
-  if (unsure === "no class is likely enough") return t("reason.none");
-  const promise = /^not above ([\d.]+), for at most ([\d.]+%) wrong \(by (\d+) photos\)$/.exec(unsure);
-  if (promise) return t("reason.promise", { least: promise[1], error: promise[2], n: Number(promise[3]) });
-  const many = /^could be one of (\d+) classes$/.exec(unsure);
-  if (many) return t("reason.many", { n: Number(many[1]) });
-  const more = Number(/ or (\d+) more$/.exec(unsure)?.[1] ?? 0);
-  const named = [2, 3].map((count) => top.slice(0, count).map(({ label }) => label));
-  const fitting = named.find((names) => unsure === english(names, more));
-  if (!fitting) return unsure;
-  const names = more ? [...fitting, t("more", { n: more })] : fitting;
-  return t("reason.either", { names: new Intl.ListFormat(spoken(), { type: "disjunction" }).format(names) });
+const NAMED = 3; // classes that a reason may name
+
+/** Why an answer is unsure, by its code; the server's sentence where that is not known here. */
+export function reason({ unsure, unsure_code: code, unsure_details: details, top_k: top }) {
+  if (code === "no-class") return t("reason.none");
+  if (code === "several-classes") return either(details.classes, top);
+  if (code !== "low-confidence" || details.photos === null) return unsure;
+  const { least, error, photos: n } = details;
+  return t("reason.promise", { least: number(least, { maximumSignificantDigits: 4 }), error: share(error), n });
 }
 
-function english(names, more) {
-  const all = more ? [...names, `${more} more`] : names;
-  return `could be ${all.slice(0, -1).join(", ")} or ${all.at(-1)}`;
+const share = (value) => number(value, { style: "percent", maximumFractionDigits: 1 });
+
+/** The likeliest of the classes that it could be; how many they are where just one was asked for. */
+function either(count, top) {
+  const named = top.slice(0, Math.min(count, NAMED)).map(({ label }) => label);
+  if (named.length < 2) return t("reason.many", { n: count });
+  const names = count > named.length ? [...named, t("more", { n: count - named.length })] : named;
+  return t("reason.either", { names: new Intl.ListFormat(spoken(), { type: "disjunction" }).format(names) });
 }
 
 /** The most probable classes as bars. */
@@ -205,15 +206,21 @@ export function correction(photo) {
 function failure(photo) {
   const heading = known.isUnreadable(photo) ? t("failed.photo") : t(`failed.${photo.state}`);
   const told = known.isUnreadable(photo)
-    ? el("span", { lang: "en" }, photo.answer.error)
+    ? unreadable(photo.answer)
     : photo.problem ? words(photo.problem) : "";
   return [el("h3", { class: "label none" }, heading), el("p", { class: "reason" }, told)];
 }
 
+/** Why a photo cannot be read, by its code; the server's sentence has the details. */
+function unreadable({ error, error_code: code }) {
+  const ours = phrase(`unreadable.${code}`);
+  return ours ? el("span", { title: error }, ours) : el("span", { lang: "en" }, error);
+}
+
 /** A problem in words: the page's own where it knows the case, else the server's. */
 export function words(problem) {
-  const ours = t(`problem.${problem.code}`);
-  if (ours !== `problem.${problem.code}`) return ours;
+  const ours = phrase(`problem.${problem.code}`) ?? phrase(`unreadable.${problem.reason}`);
+  if (ours) return ours;
   const expected = problem.expected && t("problem.expected", { text: problem.expected });
   return [problem.detail, expected, problem.fix].filter(Boolean).join(" · ");
 }

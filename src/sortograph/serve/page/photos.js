@@ -1,7 +1,5 @@
 // What is known of each photo, and what can be asked of it. Nothing here touches the page.
 
-export const UNLIKE = "unlike anything in training"; // the server's own words
-
 let last = 0;
 
 /**
@@ -18,7 +16,7 @@ export function newPhoto({ file, path }) {
 }
 
 export const isAnswered = (photo) => photo.state === "done" && photo.answer.error === null;
-export const isUnlike = (photo) => isAnswered(photo) && photo.answer.unsure === UNLIKE;
+export const isUnlike = (photo) => isAnswered(photo) && photo.answer.unsure_code === "unlike";
 export const isWithheld = (photo) => isAnswered(photo) && photo.answer.label === null;
 export const isUnsure = (photo) =>
   isAnswered(photo) && photo.answer.unsure !== null && !isUnlike(photo) && !isWithheld(photo);

@@ -44,6 +44,9 @@ export function t(key, values = {}) {
   });
 }
 
+/** The words of a key that may not be known; null where it is not. */
+export const phrase = (key) => table[key] ?? null;
+
 /** Fills elements by their data-t (text), data-t-label (aria-label) and data-t-title. */
 export function translate(root) {
   for (const element of root.querySelectorAll("[data-t]")) element.textContent = t(element.dataset.t);
