@@ -15,12 +15,13 @@ from sortograph.api.judging import judge_and_bundle, predict_split
 from sortograph.api.networks import watched
 from sortograph.bundle.runtime import Answers, open_bundle
 from sortograph.dataset import SplitPlan, cut, scan
+from sortograph.dataset.halves import halved
 from sortograph.errors import GateError
 from sortograph.export import to_onnx
 from sortograph.loading.pixels import PhotoPixels
 from sortograph.models import plan
 from sortograph.recipe import make_recipe
-from sortograph.records import Step, silent
+from sortograph.records import Said, Step, silent
 from sortograph.training.fit import reference
 
 
@@ -128,3 +129,76 @@ def test_a_split_is_answered_in_its_own_order_in_batches_and_told(job):
     assert table.logits[:, 0].tolist() == rows.tolist() == table.rows.tolist()
     assert table.labels.tolist() == index.labels[rows].tolist()
     assert told == [Step("judging test", done, 15) for done in (4, 8, 12, 15)]
+
+
+NOBODY = np.zeros(0, dtype=np.int64)
+
+
+def by_recipe(job, **changes):
+    """The same job with other settings, "section": {…}."""
+    data = job.recipe.to_dict()
+    return replace(job, recipe=make_recipe({key: {**data[key], **changes.get(key, {})} if key in changes else
+                                            value for key, value in data.items()}, "test"))  # fmt: skip
+
+
+@pytest.fixture
+def wide(job):
+    """With validation photos that can be halved: four of each class."""
+    splits = ("train", "validation", "validation", "test", "train") * 6
+    return replace(job, index=replace(job.index, splits=splits))
+
+
+def halves(job):
+    return halved(job.index, job.index.rows("validation"), job.recipe.split.seed)
+
+
+def test_the_reserved_half_does_not_calibrate_where_nothing_was_chosen(wide, made):
+    said = []
+    job = replace(by_recipe(wide, split={"reserve": True}), progress=said.append)
+    select, calibrate = halves(job)
+    judged = judge_and_bundle(job, replace(made(), recipe=job.recipe, chose=NOBODY))
+    result, trust = judged.evaluation["validation"], judged.trust
+    assert (trust.n, result.chose, result.n) == (len(calibrate), len(select), len(select) + len(calibrate))
+    (table,) = [table for table in judged.tables if table.split == "validation"]
+    right = dict(zip(table.rows.tolist(), (table.predicted() == table.labels).tolist(), strict=True))
+    assert result.choosing["accuracy"].value == np.mean([right[row] for row in select.tolist()])
+    assert result.choosing["accuracy"].n == len(select)
+    told = f"validation is halved: {len(select)} photos are kept to choose among runs, {len(calibrate)} are "
+    assert any(isinstance(event, Said) and event.text.startswith(told) for event in said)
+    assert open_bundle(job.folder / "model.onnx").manifest.calibrated["n"] == len(calibrate)
+
+
+def test_without_a_reserve_all_photos_that_chose_nothing_calibrate(wide, made):
+    judged = judge_and_bundle(wide, replace(made(), chose=NOBODY))
+    result = judged.evaluation["validation"]
+    assert judged.trust.n == result.n == len(wide.index.rows("validation"))
+    assert (result.chose, result.choosing) == (0, {})
+
+
+def test_photos_that_cannot_be_halved_choose_and_nothing_calibrates(job, made):
+    """One of each class."""
+    recipe = by_recipe(job, split={"reserve": True}).recipe
+    judged = judge_and_bundle(job, replace(made(), recipe=recipe, chose=NOBODY))
+    result = judged.evaluation["validation"]
+    assert (judged.trust, result.chose, result.choosing["accuracy"].n) == (None, result.n, result.n)
+
+
+def test_photos_that_chose_the_epoch_are_the_ones_that_are_reserved(wide, made):
+    select = halves(wide)[0]
+    plain = judge_and_bundle(wide, replace(made(), chose=select)).evaluation["validation"]
+    both = replace(made(), chose=select, recipe=by_recipe(wide, split={"reserve": True}).recipe)
+    assert judge_and_bundle(wide, both).evaluation["validation"].to_json() == plain.to_json()
+    assert plain.choosing["accuracy"].n == plain.chose == len(select)
+
+
+@pytest.mark.parametrize("keep", ["best", "last"])
+@pytest.mark.parametrize("reserve", [False, True])
+def test_who_is_looked_at_after_each_epoch(wide, keep, reserve):
+    """What cuts a trial of a sweep short are the photos that choose among runs."""
+    job = by_recipe(wide, split={"reserve": reserve}, train={"keep": keep})
+    seen, chose = watched(job)
+    select = halves(job)[0].tolist()
+    if reserve or keep == "best":
+        assert seen.tolist() == chose.tolist() == select
+    else:
+        assert (seen.tolist(), chose.tolist()) == (job.index.rows("validation").tolist(), [])

@@ -38,7 +38,7 @@ def test_training_writes_what_it_measured(run):
         assert f"n = {test.n}" in text
         assert "no photos were left to calibrate by" in text, "all that there are chose the epoch"
         assert str(run.folder.parent) not in text
-    assert f"{run.evaluation['validation'].chose} of them helped to choose" in page
+    assert f"{run.evaluation['validation'].chose} of them are for choosing" in page
     assert re.search(r'<span class="mark (good|warn)">[a-z-]+</span>', page), "a verdict on the run"
 
 

@@ -46,6 +46,17 @@ def test_a_frozen_backbone_and_the_best_of_several_heads(stock, recipe, photos, 
     assert all(name.startswith("head.") for name in load_file(record.folder / "weights.safetensors"))
 
 
+def test_heads_leave_the_reserved_half_out_of_calibration(stock, recipe, photos, tmp_path):
+    """Nothing of validation chooses a head: without the reserve all of it calibrates."""
+    sets = ["split.validation=0.4", "split.reserve=true"]
+    kept = sortograph.train(photos, recipe=recipe(), out=tmp_path / "kept", overrides=sets)
+    plain = sortograph.train(photos, recipe=recipe(), out=tmp_path / "plain", overrides=sets[:1])
+    result = kept.evaluation["validation"]
+    assert kept.trust.n == result.n - result.chose
+    assert 0 < result.chose == result.choosing["accuracy"].n < result.n == plain.trust.n
+    assert plain.evaluation["validation"].chose == 0
+
+
 def test_what_the_bundle_answers_is_what_was_judged(stock, recipe, photos, tmp_path):
     record = sortograph.train(photos, recipe=recipe(), out=tmp_path / "run")
     model = sortograph.load(record.folder)

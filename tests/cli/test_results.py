@@ -98,7 +98,7 @@ def test_classes_that_nothing_is_promised_of_are_named(capsys, make_record):
 def test_photos_that_chose_are_counted(capsys, make_record):
     evaluation = make_record().evaluation
     evaluation = {**evaluation, "validation": replace(evaluation["validation"], chose=4)}
-    assert "4 of the 10 validation photos helped to choose the model." in shown(capsys, evaluation)
+    assert "4 of the 10 validation photos are for choosing the model." in shown(capsys, evaluation)
 
 
 def test_what_is_no_share_is_no_percentage(capsys, make_record):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sortograph.dataset.halves import halved
+from sortograph.dataset.halves import halved, reserved
 from sortograph.records import DatasetIndex
 
 
@@ -51,3 +51,15 @@ def test_the_seed_decides() -> None:
     rows = np.arange(60)
     assert halved(index, rows, 3)[0].tolist() == halved(index, rows, 3)[0].tolist()
     assert halved(index, rows, 3)[0].tolist() != halved(index, rows, 4)[0].tolist()
+
+
+def test_the_reserved_photos_are_the_half_that_chooses() -> None:
+    index, rows = index_of([0] * 30 + [1] * 30, [""] * 60), np.arange(5, 60)
+    assert reserved(index, rows, 3).tolist() == halved(index, rows, 3)[0].tolist()
+    assert 0 < len(reserved(index, rows, 3)) < len(rows)
+
+
+@pytest.mark.parametrize(("photos", "group"), [(0, ""), (1, ""), (6, "one room")])
+def test_photos_that_cannot_be_halved_all_choose(photos: int, group: str) -> None:
+    rows = np.arange(photos)
+    assert reserved(index_of([0, 1] * 3, [group] * 6), rows, 0).tolist() == rows.tolist()

@@ -81,7 +81,7 @@ def test_how_it_was_measured(sure: Any) -> None:
     words = section(words, "How it was measured")
     assert "- seeds: 42 of the training, 7 of splits that were cut here\n" in words
     assert "- train: 210 photos: they taught the model\n" in words
-    assert "- validation: 105 photos: 12 of them helped to choose the model\n" in words
+    assert "- validation: 105 photos: 12 of them are for choosing the model\n" in words
     assert "they judged the finished model once; 4 of them, or nearly the same, also in train\n" in words
     assert f"by {test.metrics['accuracy'].method}" in words
 

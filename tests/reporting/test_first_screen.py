@@ -20,10 +20,10 @@ def with_run(world: Any, **changes: Any) -> Any:
 
 def test_validation_photos_that_chose_are_counted(sure: Any, parsed: Any) -> None:
     page = parsed(sure)
-    assert "validation n = 105 12 of them helped to choose" in page.words
+    assert "validation n = 105 12 of them are for choosing" in page.words
     validation = sure.run.evaluation["validation"]
     assert words.in_words(validation)[-1] == (
-        "12 of these 105 photos helped to choose the model, so new ones may do a little worse."
+        "12 of these 105 photos are for choosing the model, so new ones may do a little worse."
     )
     assert not any("choose" in said for said in words.in_words(replace(validation, chose=0)))
 

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from sortograph.evaluation import paired_difference, wilson
-from sortograph.sweeps.conclusions import claimed, compared, paragraph
+from sortograph.sweeps.conclusions import CAUTION, claimed, compared, paragraph
 from sortograph.sweeps.plan import grid
 from sortograph.sweeps.standings import standing
 
@@ -123,3 +125,20 @@ def test_the_paragraph_admits_what_is_not_shown(make, record, answers):
 
 def test_without_a_finished_run_nothing_is_concluded(make):
     assert paragraph(make(), [], [], [], []) == "No run has finished: nothing can be concluded."
+
+
+@pytest.mark.parametrize(
+    ("choosing", "words"),
+    [
+        (wilson(6, 10), "The 10 of 20 validation photos that choose calibrated no run"),
+        (wilson(15, 20), "All 20 validation photos choose and none calibrate, since they cannot be halved."),
+        (None, CAUTION),
+    ],
+)
+def test_the_paragraph_says_whether_the_choice_costs_calibration(make, record, choosing, words):
+    space, ranks = told(make, record, {"a": (90, 14, 40), "b": (90, 15, 45)})
+    text = paragraph(space, [replace(one, choosing=choosing) for one in ranks], [], [], [])
+    n = 20 if choosing is None else choosing.n
+    assert f", n = {n}), b is chosen; on the 50 test photos" in text
+    assert text.endswith(words) if choosing is None else words in text
+    assert (CAUTION in text) == (choosing is None)

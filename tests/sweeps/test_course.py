@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
 
 from sortograph.errors import RunError
+from sortograph.evaluation import wilson
 from sortograph.records.sweeps import RunOutcome
 from sortograph.sweeps.course import Course, Means
 from sortograph.sweeps.search import opened
@@ -26,11 +28,11 @@ def start(make, task, kept, tmp_path):
         def there(one, _):
             return kept.get(one.folder)
 
-        def begin(deadline=None, **data):
+        def begin(deadline=None, halved=False, **data):
             stack.close()
             space = make(**data)
             search = stack.enter_context(opened(space, tmp_path))
-            means = Means(lambda one, seed: task(one.name, seed), there, cleared.append, deadline)
+            means = Means(lambda one, seed: task(one.name, seed), there, cleared.append, deadline, halved)
             return Course(space, search, means)
 
         cleared = begin.cleared = []
@@ -154,9 +156,21 @@ def test_a_grid_is_never_cut_short(start, task):
 
 
 def test_runs_that_judged_nothing_end_it(start, outcome):
-    from dataclasses import replace
-
     course = start()
     found = outcome(next(course.tasks()).configuration, 1)
     with pytest.raises(RunError, match="random weights"):
         course.take(replace(found, record=replace(found.record, evaluation={})))
+
+
+@pytest.mark.parametrize(("halved", "value"), [(True, 0.5), (False, 0.75)])
+def test_a_search_learns_from_the_photos_that_choose(start, outcome, tmp_path, halved, value):
+    import optuna
+
+    course = start(halved=halved, **{**SEARCH, "trials": 1, "seeds": [1]})
+    one = next(course.tasks())
+    found = outcome(one.configuration, 1).record
+    result = replace(found.evaluation["validation"], choosing={"accuracy": wilson(5, 10)})
+    record = replace(found, evaluation={**found.evaluation, "validation": result})
+    course.take(RunOutcome(one, "finished", 4.0, record))
+    study = optuna.load_study(study_name="mine", storage=f"sqlite:///{tmp_path / 'study.db'}")
+    assert [trial.value for trial in study.get_trials()] == [value]

@@ -90,3 +90,41 @@ def test_the_table_has_a_line_for_each_run(make, outcome, task, tmp_path):
     assert rows[2]["reason"] == "the loss exploded"
     assert rows[2]["test_accuracy"] == ""
     assert rows[2]["settings"] == '{"train.optimiser": "sgd"}'
+
+
+def halved(made, right, n=10):
+    """The same run, of whose validation photos ten choose."""
+    result = replace(made.evaluation["validation"], chose=n, choosing={"accuracy": wilson(right, n)})
+    return replace(made, evaluation={**made.evaluation, "validation": result})
+
+
+def test_the_photos_that_choose_rank_alone_where_half_is_kept_for_it(make, record):
+    """By all validation photos, it is the other way round."""
+    space = make()
+    a, b = grid(space)
+    good, bad = halved(record((90, 14, 40)), 9), halved(record((90, 18, 40)), 5)
+    assert (score(good, space.metric, halved=True), score(good, space.metric)) == (0.9, 0.7)
+    runs = ((a, {1: good}), (b, {1: bad}))
+    for is_halved, best in ((True, "a"), (False, "b")):
+        known = [standing(space, one, some, ("finished", ""), wilson, is_halved) for one, some in runs]
+        first = ranked(space, known)[0]
+        assert first.configuration.name == best
+        assert (first.choosing is not None) == is_halved
+    mean = standing(space, a, {1: good, 2: halved(record(), 7)}, ("finished", ""), wilson, True)
+    assert (mean.score, mean.choosing.value, mean.choosing.n, mean.validation.n) == (0.8, 0.8, 10, 20)
+
+
+def test_a_run_without_figures_of_the_half_is_refused(record):
+    with pytest.raises(RunError, match="without figures of the validation photos that choose") as refused:
+        score(record(), "validation_accuracy", halved=True)
+    assert "split.reserve" in refused.value.expected
+
+
+def test_the_table_of_runs_has_the_half_that_chooses(make, outcome, task, record, tmp_path):
+    plain, half = outcome("a", 1), RunOutcome(task("b", 1), "finished", 4.0, halved(record(), 9))
+    write_table(tmp_path, grid(make()), {("a", 1): plain, ("b", 1): half})
+    with (tmp_path / "trials.csv").open(encoding="utf-8", newline="") as file:
+        first, second = csv.DictReader(file)
+    assert (first["choosing_accuracy"], first["choosing_n"]) == ("", "")
+    assert (second["choosing_accuracy"], second["choosing_n"]) == ("0.9", "10")
+    assert first["validation_n"] == second["validation_n"] == "20"

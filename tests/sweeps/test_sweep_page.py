@@ -6,7 +6,7 @@ import pytest
 
 from sortograph.evaluation import paired_difference, wilson
 from sortograph.records.sweeps import Claimed, Swept
-from sortograph.sweeps.conclusions import CAUTION, compared
+from sortograph.sweeps.conclusions import compared
 from sortograph.sweeps.page import standing_cells, standing_header, write_page
 from sortograph.sweeps.plan import grid
 from sortograph.sweeps.standings import standing
@@ -69,7 +69,6 @@ def test_the_page_has_it_all(swept):
         "sortograph sweep photos --out here",
         "| a-1 |",
         "It is so.",
-        CAUTION,
         "On the same 200 test photos",
         "4,000 resamples",
         "- **reproduced**: b is better (argued: 96 %)",
@@ -81,10 +80,15 @@ def test_the_page_has_it_all(swept):
     assert text.endswith("\n")
 
 
-def test_without_a_chosen_one_nothing_is_promised(swept):
+def test_the_half_that_chooses_is_named_with_its_count(swept):
     space, found = swept
-    page = write_page(replace(found, chosen=None), space, "sortograph sweep photos")
-    assert CAUTION not in page.read_text(encoding="utf-8")
+    assert "kept out of calibration" not in write_page(found, space, "x").read_text(encoding="utf-8")
+    halves = tuple(replace(one, choosing=wilson(6, 10)) for one in found.standings)
+    row = dict(zip(standing_header(halves), standing_cells(halves[0]), strict=True))
+    assert row["choosing half, n = 10"] == "60.0 %"
+    assert not any(name.startswith("validation") for name in row)
+    page = write_page(replace(found, standings=halves), space, "x").read_text(encoding="utf-8")
+    assert "on the half of the validation photos that is kept out of calibration." in page
 
 
 def test_json_of_a_sweep(swept):

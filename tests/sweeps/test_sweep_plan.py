@@ -69,6 +69,15 @@ def test_splits_and_classes_are_those_of_the_space_for_all(make):
     assert b.model == load_recipe("food-scenes").model
 
 
+def test_a_half_that_chooses_is_asked_for_beside_what_the_split_has(make):
+    space = make()
+    one = grid(space)[0]
+    plain, half = recipe_data(space, one), recipe_data(space, one, halved=True)
+    assert not make_recipe(plain, "a").split.reserve
+    assert half["split"] == {**plain["split"], "reserve": True}
+    assert {**half, "split": None} == {**plain, "split": None}
+
+
 def test_only_what_is_set_is_written(make):
     """A backbone asks what of [pixels] was set: a recipe with all values would say everything was."""
     space = make(recipe="weather-transfer", variant=[{"name": "a"}])

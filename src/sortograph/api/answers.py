@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sortograph.bundle.runtime import Bundle, open_bundle
+from sortograph.dataset.halves import reserved
 from sortograph.dataset.names import shown
 from sortograph.errors import RunError, counted
 from sortograph.evaluation import groups_of
@@ -88,6 +89,21 @@ def split_answers(record: RunRecord, index: DatasetIndex, split: str) -> SplitAn
         groups=groups_of(index, np.array(rows, dtype=np.int64)),
         right=right,
     )
+
+
+def uncalibrated(record: RunRecord, index: DatasetIndex, paths: Sequence[str]) -> Right | None:
+    """bool (N,): by which of its N validation photos a run may be chosen, since it did not calibrate on them.
+
+    All of them where it calibrated on none; None where it left none out of calibration.
+    """
+    if record.trust is None:
+        return np.ones(len(paths), dtype=np.bool_)
+    seed = record.recipe.get("split", {}).get("seed", 0)
+    rows = reserved(index, index.rows("validation"), seed)
+    if len(rows) != record.evaluation["validation"].chose:
+        return None
+    kept = {index.paths[row] for row in rows.tolist()}
+    return np.array([path in kept for path in paths], dtype=np.bool_)
 
 
 def joined(partitions: Iterable[NDArray[np.int64] | None]) -> tuple[str, ...] | None:

@@ -10,85 +10,50 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from sortograph.api.finetuning import finetuned
-from sortograph.api.job import Job, Made, Maker
-from sortograph.api.networks import NetworkMaker
+from sortograph.api.gains import Hope, Kind, Seen, hoped, weighed, with_more_time
+from sortograph.api.job import Job, Made, Maker, Rows
 from sortograph.api.opening import Opened, at_hand, is_exported, open_backbone
+from sortograph.api.scratch import FromScratch
+from sortograph.api.steps import Attempt, Step, frozen, is_better, percent, tuned
+from sortograph.api.timing import Budget, Diary, left, reserve
 from sortograph.api.transfer import TransferMaker
+from sortograph.dataset.thinning import teaching_order
 from sortograph.errors import RecipeError, WeightsError, counted
 from sortograph.loading.pixels import PhotoPixels
-from sortograph.models import plan
 from sortograph.models.aliases import ALIASES
-from sortograph.recipe import Recipe, Train, load_recipe
-from sortograph.records import DatasetIndex, FeatureTable, Progress, Said
-from sortograph.training.heads import Chosen
+from sortograph.recipe import Recipe
+from sortograph.records import DatasetIndex, Progress, Said
 from sortograph.training.heads.balance import is_uneven
 
-_ALIASES = ("fast", "balanced", "best")
+_ENDLESS = Budget(None)
 # Seconds that a backbone costs when it is used for the first time: with loading torch and timm, and without.
 _EXPORT, _EXPORT_AGAIN = 15.0, 5.0
-_FINISH = (8.5, 0.12)  # seconds, and share of the budget, for judging, checking and the report
 _BIGGER = 2.0  # how much longer the next backbone may take for a photo
-_TRIES = 16  # photos whose embedding tells how fast a backbone is
-_LEAST = 0.002  # a step is kept when it names at least this share of photos more,
-_SURER = 0.05  # or as many with a log loss that is lower by this share
+_MEASURING = 1.5  # seconds, about, that it may take to find how fast a backbone is with photos of the user
+_LIGHTER = 0.7  # the share of the time, at most, with which another backbone goes first
+_TRIES = 16  # blank photos that tell the pace of a backbone all of whose embeddings are there
 # Fine-tuning: epochs; how much longer than embedding it takes to teach by a photo; training photos that must
 # be wrong, and validation photos that must be there, for it to be worth trying.
-_OWN_SECTIONS = ("pixels", "augment", "train")  # of which a network from scratch takes what a user sets
 _EPOCHS, _TAUGHT, _FEW, _SELECT = 5, 9.0, 8, 40
 
 
-@dataclass(frozen=True, slots=True)
-class _Attempt:
-    """One frozen model: its maker, the embeddings of the training photos, the head, the seconds it took."""
-
-    maker: TransferMaker
-    recipe: Recipe
-    table: FeatureTable
-    chosen: Chosen
-    seconds: float
-
-    @property
-    def score(self) -> float:
-        return self.chosen.rungs[0].score or 0.0
-
-    @property
-    def log_loss(self) -> float:
-        return self.chosen.rungs[0].log_loss or 0.0
-
-    @property
-    def names(self) -> str:
-        return " + ".join(one.backbone.name for one in self.maker.opened)
-
-
-@dataclass(frozen=True, slots=True)
-class _Step:
-    """What may be tried next: how long it would take, the share of the errors that it usually removes."""
-
-    what: str
-    seconds: float
-    removes: float
-    run: Callable[[], _Attempt | None]
-    key: frozenset[str]
-
-
-def auto_maker(settings: Recipe, progress: Progress) -> Maker:
+def auto_maker(settings: Recipe, progress: Progress, budget: Budget = _ENDLESS) -> Maker:
     """The maker for what is at hand: backbones with their weights, or else a network from scratch."""
     if not settings.backbone.pretrained:
-        return _FromScratch(settings, progress, "they are not wanted")
+        return FromScratch(settings, progress, "they are not wanted")
     wanted = list(settings.auto.backbones) or at_hand()
     names = list(dict.fromkeys(ALIASES.get(name, name) for name in wanted))
     first, passed = _first(settings, names or [ALIASES["fast"]], progress)
     if first is None:
-        return _FromScratch(settings, progress, "; ".join(passed.values()))
+        return FromScratch(settings, progress, "; ".join(passed.values()))
     others = [name for name in names if name not in (*passed, first.backbone.name)]
-    return _AutoMaker(settings, progress, first, others)
+    return _AutoMaker(settings, progress, first, others, budget)
 
 
 def _first(
@@ -113,113 +78,98 @@ def _open(settings: Recipe, name: str, progress: Progress) -> Opened:
     return open_backbone(name, settings=settings.backbone, pixels=settings.pixels, progress=progress)
 
 
-def _frozen(settings: Recipe, opened: Sequence[Opened]) -> Recipe:
-    """The recipe that does again what was decided."""
-    model = settings.model.model_copy(update={"kind": "backbone"})
-    names = tuple(one.backbone.name for one in opened)
-    backbone = settings.backbone.model_copy(update={"names": names})
-    finetune = settings.finetune.model_copy(update={"epochs": 0})  # decided last
-    return settings.model_copy(update={"model": model, "backbone": backbone, "finetune": finetune})
-
-
-def _with_own(section: Any, given: Any) -> Any:
-    """A section with what the user has set in it."""
-    return section.model_copy(update={name: getattr(given, name) for name in given.model_fields_set})
-
-
-class _Diary:
-    """Decisions, told at once and kept for the report."""
-
-    def __init__(self, progress: Progress) -> None:
-        self.lines: list[str] = []
-        self._progress = progress
-
-    def __call__(self, line: str) -> None:
-        self.lines.append(line)
-        self._progress(Said(line))
-
-
-class _FromScratch:
-    """Without pretrained weights: the recipe "cnn", with as many epochs as the time allows."""
-
-    def __init__(self, settings: Recipe, progress: Progress, why: str) -> None:
-        cnn = load_recipe("cnn")
-        own = {"name": settings.name, "about": settings.about, "data": settings.data, "split": settings.split}
-        asked = {part: _with_own(getattr(cnn, part), getattr(settings, part)) for part in _OWN_SECTIONS}
-        self._recipe = cnn.model_copy(update={**own, **asked})
-        self._maker = NetworkMaker(self._recipe, progress)
-        self._say = _Diary(progress)
-        self._say(f"no pretrained weights: {why}. A network is taught from scratch; weights would do better")
-        self.pixels, self.keeper = self._maker.pixels, self._maker.keeper
-
-    def flush(self) -> None:
-        self._maker.flush()
-
-    def check(self, index: DatasetIndex) -> None:
-        self._maker.check(index)
-
-    def make(self, job: Job, checkpoint: object) -> Made:  # noqa: ARG002
-        from sortograph.training.pace import seconds_per_epoch
-
-        recipe = self._recipe
-        layers = plan(recipe.model, job.pixels.spec.size, len(job.index.classes))
-        epoch = seconds_per_epoch(recipe, layers, job.index, job.pixels)
-        left = _left(job)
-        fitting = max(1, min(recipe.train.epochs, int(left / max(epoch, 1e-3))))
-        if fitting < recipe.train.epochs:
-            told = counted(fitting, "epoch")
-            self._say(
-                f"{told} of {epoch:.1f} s fit into the {left:.0f} s that are left; the recipe has "
-                f"{recipe.train.epochs}, which would take {recipe.train.epochs * epoch:.0f} s"
-            )
-            warm = min(recipe.train.warmup_epochs, fitting / 4)
-            train = recipe.train.model_copy(update={"epochs": fitting, "warmup_epochs": warm})
-            recipe = recipe.model_copy(update={"train": train})
-        late = None
-        if job.deadline is not None:  # one epoch is taught in any case: else nothing could be shipped
-            late = max(job.deadline - _reserve(job), time.monotonic() + 5 * epoch + 10)
-        made = self._maker.make(replace(job, recipe=recipe, deadline=late), None)
-        return replace(made, decisions=(*self._say.lines, *made.decisions))
-
-
 class _AutoMaker:
     """Climbs from the cheapest backbone to what the time allows."""
 
-    def __init__(self, settings: Recipe, progress: Progress, first: Opened, others: Sequence[str]) -> None:
+    def __init__(
+        self, settings: Recipe, progress: Progress, first: Opened, others: Sequence[str], budget: Budget
+    ) -> None:
         self._settings, self._progress, self._others = settings, progress, list(others)
+        self._budget, self._seen = budget, list[Seen]()
         self._paces: dict[str, float] = {}
-        self._tried: set[frozenset[str]] = {frozenset([first.backbone.name])}
-        self._embedded: frozenset[str] = frozenset([first.backbone.name])
-        self._say = _Diary(progress)
-        self._maker = TransferMaker(_frozen(settings, [first]), progress, [first])
-        self.pixels, self.keeper = self._maker.pixels, self._maker.keeper
+        self._say = Diary(progress)
+        self._begin_with(self._made_of([first], settings, budget))
+
+    def _begin_with(self, maker: TransferMaker) -> None:
+        self._maker = maker
+        self.pixels, self.keeper = maker.pixels, maker.keeper
+        self._embedded = frozenset(one.backbone.name for one in maker.opened)
+        self._tried: set[frozenset[str]] = {self._embedded}
+
+    def _made_of(self, opened: Sequence[Opened], settings: Recipe, budget: Budget) -> TransferMaker:
+        return TransferMaker(frozen(settings, opened), self._progress, opened, budget)
 
     def flush(self) -> None:
         self._maker.flush()
 
     def check(self, index: DatasetIndex) -> None:
         self._maker.check(index)
+
+    def within(self, index: DatasetIndex) -> DatasetIndex:
+        if (late := self._budget.embedding) is not None:
+            self._lighten(index, late)
+        found = self._maker.within(index)
+        self._say.lines += self._maker.notes  # told already
+        self._maker.notes.clear()
+        return found
+
+    def _lighten(self, index: DatasetIndex, late: float) -> None:
+        """Begins with another backbone where the first has too much to do, and the other clearly less."""
+        rows = np.arange(len(index))
+        is_half_done = 2 * len(self._maker.keeper.lacking(index, rows)) < len(index)
+        if is_half_done or time.monotonic() >= late:
+            return
+        needed = self._needed(self._maker, index, rows)
+        if needed <= late - time.monotonic():
+            return
+        best, least = None, _LIGHTER * needed
+        for name in self._others:
+            if not is_exported(name, self._settings.backbone, self._settings.pixels):
+                continue
+            try:
+                opened = _open(self._settings, name, self._progress)
+                maker = self._made_of([opened], self._settings, self._budget)
+            except (WeightsError, RecipeError):
+                continue  # which is told when it would be its turn
+            if (seconds := self._needed(maker, index, rows)) < least:
+                best, least = maker, seconds
+        if best is not None:
+            slow, quick = (one.opened[0].backbone.name for one in (self._maker, best))
+            self._say(
+                f"{quick} goes first: about {least:.0f} s for the embeddings that it lacks, where {slow} "
+                f"would take {needed:.0f} s of {late - time.monotonic():.0f} s"
+            )
+            self._others = [slow, *(name for name in self._others if name != quick)]
+            self._begin_with(best)
+
+    def _needed(self, maker: TransferMaker, index: DatasetIndex, rows: Rows) -> float:
+        """Seconds that embedding takes for those of the photos that lack it, some of which it embeds."""
+        if not maker.keeper.lacking(index, rows):
+            return 0.0
+        pace = maker.keeper.pace(index, teaching_order(index, self._settings.split.seed), _MEASURING)
+        pace = pace if pace.photos else maker.keeper.pace(index, rows, _MEASURING)
+        return pace.each * len(maker.keeper.lacking(index, rows))
 
     def make(self, job: Job, checkpoint: object) -> Made:  # noqa: ARG002
         self._start(job)
         best = self._attempt(job, self._maker)
         self._say(
-            f"{best.names}, frozen: {_percent(best)} with {best.chosen.rungs[0].title()}, after "
+            f"{best.names}, frozen: {percent(best)} with {best.chosen.rungs[0].title()}, after "
             f"{time.monotonic() - job.began:.0f} s"
         )
-        later: list[str] = []
+        later: list[tuple[str, Hope]] = []
         while (step := self._next(job, best, later)) is not None:
-            best = self._taken(step, best)
+            best = self._taken(job, step, best)
         tune = self._tuning(job, best, later)
         if later:
-            self._say(f"with more time: {'; '.join(later)}")
+            self._say(with_more_time(later))
         table = best.maker.keeper.table(job.index, np.arange(len(job.index)))
         job = replace(job, recipe=best.recipe if tune is None else tune, pixels=best.maker.pixels)
         made = best.maker.composed(job, table, best.chosen)
         made = replace(made, decisions=(*self._say.lines, *made.decisions))
         if tune is None:
             return made
-        late = None if job.deadline is None else job.deadline - _reserve(job)
+        late = None if job.deadline is None else job.deadline - reserve(job)
         pixels = PhotoPixels(best.maker.pixels.spec, 1 + tune.augment.zoom, self._progress)
         job = replace(job, deadline=late, pixels=pixels)
         return finetuned(job, made, best.maker.opened[0], best.chosen, None)
@@ -228,74 +178,85 @@ class _AutoMaker:
         index = job.index
         uneven = is_uneven(index.labels[index.rows("train")], len(index.classes))
         budget = "no limit of time" if job.deadline is None else f"{job.left:.0f} s left of the budget"
+        budget = budget if job.left > 0 else f"the budget ended {-job.left:.0f} s ago"
         classes = counted(len(index.classes), "class", "classes")
         self._say(
             f"{len(index.rows('train'))} photos to train on in {classes}"
             f"{', unevenly: balanced accuracy decides' if uneven else ''}; {budget}"
         )
 
-    def _attempt(self, job: Job, maker: TransferMaker) -> _Attempt:
+    def _attempt(self, job: Job, maker: TransferMaker) -> Attempt:
         recipe = maker.settings
-        late = None if job.deadline is None else job.deadline - _reserve(job)
+        late = None if job.deadline is None else job.deadline - reserve(job)
         job = replace(job, recipe=recipe, pixels=maker.pixels, deadline=late)
         table = maker.keeper.table(job.index, job.index.rows("train"))
         began = time.monotonic()
         chosen = maker.choose(job, table)
-        return _Attempt(maker, recipe, table, chosen, time.monotonic() - began)
+        return Attempt(maker, recipe, job.index, table, chosen, time.monotonic() - began)
 
-    def _next(self, job: Job, best: _Attempt, later: list[str]) -> _Step | None:
+    def _next(self, job: Job, best: Attempt, later: list[tuple[str, Hope]]) -> Step | None:
         """The next step that is worth its time; what is not done for lack of time goes to `later`."""
         count = len(job.index.rows("train"))
-        wrong = (1 - best.score) * count
         if job.stop():
             return None
         while steps := self._steps(job, best):
             step = steps[0]
             self._tried.add(step.key)
-            gain = step.removes * (1 - best.score)
-            if wrong < 1.5:
-                self._say(f"{step.what} is left out: {wrong:.0f} of {count} are wrong, nothing to gain")
-            elif step.seconds > _left(job):
-                points = f"{100 * gain:+.1f} points"
-                later.append(f"{step.what}, about {step.seconds:.0f} s for perhaps {points}")
+            verdict = weighed(step.hope, count, step.seconds, left(job))
+            if verdict.answer == "nothing to gain":
+                self._say(f"{step.what} is left out: {verdict.reason}")
+            elif verdict.answer == "no time":
+                later.append((f"{step.what}, {verdict.reason}", step.hope))
             else:
-                self._say(
-                    f"{step.what}: about {step.seconds:.0f} s of {_left(job):.0f} s left, for perhaps "
-                    f"{100 * gain:+.1f} points"
-                )
+                self._say(f"{step.what}: {verdict.reason}")
                 return step
         return None
 
-    def _steps(self, job: Job, best: _Attempt) -> list[_Step]:
+    def _steps(self, job: Job, best: Attempt) -> list[Step]:
         """What was not tried yet: each other backbone alone, each beside the best one, mirrored views."""
-        have = [one.backbone.name for one in best.maker.opened]
+        have = tuple(one.backbone.name for one in best.maker.opened)
         names = [name for name in self._others if name not in have]
-        wishes = [([name], False) for name in names] + [([*have, name], False) for name in names]
-        steps = [self._step(job, best, some, mirror) for some, mirror in (*wishes, (have, True))]
+        alone = [self._step(job, best, "backbone", (name,)) for name in names]
+        joined = [self._step(job, best, "joined", (*have, name)) for name in names]
+        steps = [*alone, *joined, self._step(job, best, "mirror", have)]
         return [step for step in steps if step.key not in self._tried]
 
-    def _step(self, job: Job, best: _Attempt, names: Sequence[str], mirror: bool) -> _Step:
-        choice = self._settings.backbone
+    def _step(self, job: Job, best: Attempt, kind: Kind, names: tuple[str, ...]) -> Step:
+        choice, mirror = self._settings.backbone, kind == "mirror"
         changed = {"backbone": choice.model_copy(update={"mirror": mirror or choice.mirror})}
-        settings, count = self._settings.model_copy(update=changed), len(job.index.rows("train"))
-
-        def run() -> _Attempt | None:
-            opened = [_open(settings, name, self._progress) for name in names]
-            maker = TransferMaker(_frozen(settings, opened), self._progress, opened)
-            needed = len(new) * count * self._pace(maker) + 2 * best.seconds
-            if needed > _left(job):  # only now it is known how slow it is
-                self._say(f"{what} would take about {needed:.0f} s of {_left(job):.0f} s left: left out")
-                return None
-            return self._attempt(job, maker)
-
-        what = " + ".join(names) + (", seen mirrored, too" if mirror else "")
+        settings = self._settings.model_copy(update=changed)
+        have = {one.backbone.name for one in best.maker.opened}
         new = [name for name in names if mirror or name not in self._embedded]
+        unjudged = [name for name in names if mirror or name not in have]
         export = _EXPORT_AGAIN if "timm" in sys.modules else _EXPORT
-        start = sum(export for name in new if not is_exported(name, settings.backbone, settings.pixels))
-        seconds = start + len(new) * count * self._pace(best.maker) * _BIGGER + 2 * best.seconds
-        return _Step(what, seconds, 0.08 if mirror else 0.2, run, frozenset([*names, *["mirror"] * mirror]))
+        unknown = [name for name in new if not is_exported(name, settings.backbone, settings.pixels)]
+        slower = _BIGGER if unknown or mirror else 1.0  # what is exported is measured before it is used
+        train = len(job.index.rows("train"))
+        photos = len(new) * train + len(unjudged) * (len(job.index) - train)
+        seconds = len(unknown) * export + photos * self._pace(best.maker) * slower + 2 * best.seconds
+        taught = 1 - best.taught if mirror else 0.0
+        return Step(kind, names, settings, seconds, hoped(kind, 1 - best.score, taught, self._seen))
 
-    def _tuning(self, job: Job, best: _Attempt, later: list[str]) -> Recipe | None:
+    def _climbed(self, job: Job, step: Step, best: Attempt) -> Attempt | None:
+        """What comes of a step; None where it turns out that there is no time for it."""
+        opened = [_open(step.settings, name, self._progress) for name in step.names]
+        maker = self._made_of(opened, step.settings, _ENDLESS)
+        index, train = job.index, job.index.rows("train")
+        others = np.setdiff1d(np.arange(len(index)), train)
+        first, second = (self._needed(maker, index, rows) for rows in (train, others))
+        heads = 2 * best.seconds
+        if first + second + heads > left(job):  # only now it is known how slow it is
+            needed = f"{first + second + heads:.0f} s of {left(job):.0f} s left"
+            self._say(f"{step.what} would take about {needed}: left out")
+            return None
+        until = None if job.deadline is None else time.monotonic() + left(job) - second - heads
+        maker.keeper.embed_until(index, train, until)
+        if rest := len(maker.keeper.lacking(index, train)):
+            self._say(f"{step.what} is given up: no time for {rest} of {len(train)} training photos")
+            return None
+        return self._attempt(job, maker)
+
+    def _tuning(self, job: Job, best: Attempt, later: list[tuple[str, Hope]]) -> Recipe | None:
         """The recipe with fine-tuning, where it is worth its time and there is any."""
         count, select = (len(job.index.rows(split)) for split in ("train", "validation"))
         wrong = (1 - best.score) * count
@@ -303,12 +264,13 @@ class _AutoMaker:
             return None
         each = self._pace(best.maker)
         seconds = _EXPORT + each * _TAUGHT * (count * _EPOCHS + select * _EPOCHS / 3)
-        gain = f"for perhaps {100 * 0.15 * (1 - best.score):+.1f} points"
-        if seconds > _left(job):
-            later.append(f"fine-tuning of {best.names}, about {seconds:.0f} s {gain}")
+        hope = hoped("finetune", 1 - best.score, 0.0, self._seen)
+        verdict = weighed(hope, count, seconds, left(job))
+        if verdict.answer != "go":
+            later.append((f"fine-tuning of {best.names}, {verdict.reason}", hope))
             return None
-        self._say(f"fine-tuning of {best.names}: about {seconds:.0f} s of {_left(job):.0f} s left, {gain}")
-        return _tuned(best.recipe, self._settings.finetune.epochs or _EPOCHS)
+        self._say(f"fine-tuning of {best.names}: {verdict.reason}")
+        return tuned(best.recipe, self._settings.finetune.epochs or _EPOCHS)
 
     def _pace(self, maker: TransferMaker) -> float:
         """Seconds that embedding takes for a photo, decoded already."""
@@ -320,56 +282,29 @@ class _AutoMaker:
             self._paces[maker.keeper.source] = (time.monotonic() - began) / len(photos)
         return self._paces[maker.keeper.source]
 
-    def _taken(self, step: _Step, best: _Attempt) -> _Attempt:
+    def _taken(self, job: Job, step: Step, best: Attempt) -> Attempt:
+        """The better one of the best so far and of what comes of the step."""
         try:
-            other = step.run()
-            self._embedded |= step.key
+            other = self._climbed(job, step, best)
         except (WeightsError, RecipeError) as error:
             self._say(f"{step.what} is left out: {error.what}")
             return best
         if other is None:
             return best
-        better = _is_better(other, best)
-        self._say(f"{step.what}: {_percent(other)}, {'kept' if better else 'not clearly better: left out'}")
-        return other if better else best
+        self._embedded |= step.key
+        self._seen.append(Seen(step.kind, 1 - best.score, 1 - other.score))
+        if not is_better(other, best):
+            self._say(f"{step.what}: {percent(other)}, not clearly better: left out")
+            return best
+        if rest := self._unjudged(job, other):
+            self._say(f"{step.what}: {percent(other)}, no time to embed {rest} photos that judge: left out")
+            return best
+        self._say(f"{step.what}: {percent(other)}, kept")
+        return other
 
-
-def _is_better(other: _Attempt, best: _Attempt) -> bool:
-    """More photos right; or as many, with clearly better probabilities, which few photos tell more surely."""
-    if other.score >= best.score + _LEAST:
-        return True
-    return other.score >= best.score and other.log_loss <= (1 - _SURER) * best.log_loss
-
-
-def _tuned(recipe: Recipe, epochs: int) -> Recipe:
-    """A few epochs. Views are changed a little, and never mirrored: some classes would change places."""
-    mild = {"zoom": 0.1, "width_shift": 0.05, "height_shift": 0.05, "rotation": 0.02}
-    is_plain = recipe.augment == type(recipe.augment)()
-    augment = recipe.augment.model_copy(update=mild) if is_plain else recipe.augment
-    taught: dict[str, Any] = {
-        "optimiser": "adamw",
-        "weight_decay": 0.01,
-        "schedule": "cosine",
-        "warmup_epochs": 0.5,
-    }
-    train = Train(
-        seed=recipe.train.seed, batch_size=recipe.train.batch_size, epochs=max(20, epochs), **taught
-    )
-    finetune = recipe.finetune.model_copy(update={"epochs": epochs})
-    return recipe.model_copy(update={"augment": augment, "train": train, "finetune": finetune})
-
-
-def _percent(attempt: _Attempt) -> str:
-    rung = attempt.chosen.rungs[0]
-    metric, error = rung.metric.replace("_", " "), 100 * (rung.error or 0.0)
-    figure = f"{100 * attempt.score:.1f} % ± {error:.1f} {metric}"
-    return f"{figure} in {rung.folds}-fold cross-validation within train"
-
-
-def _reserve(job: Job) -> float:
-    seconds, share = _FINISH
-    return max(seconds, share * ((job.deadline or job.began) - job.began))
-
-
-def _left(job: Job) -> float:
-    return job.left - _reserve(job)
+    def _unjudged(self, job: Job, other: Attempt) -> int:
+        """Embeds what judges, and gives the number of photos that there was no time for."""
+        rows = np.arange(len(job.index))
+        until = None if job.deadline is None else time.monotonic() + left(job)
+        other.maker.keeper.embed_until(job.index, rows, until)
+        return len(other.maker.keeper.lacking(job.index, rows))

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sortograph.api.answers import Right, ask, joined, taught
-from sortograph.api.choosing import with_choice
+from sortograph.api.choosing import voters, with_choice
 from sortograph.api.entrants import ANEW, Entrant, places_of, read_entrants
 from sortograph.api.placing import matched
 from sortograph.api.telling import tell_rejected
@@ -68,7 +68,8 @@ def compare(
     runs: two or more folders of finished runs with the same classes; their photos are known by content
     choose: also name the run to take, by validation alone: of those whose paired interval of the difference
         to the best validation accuracy includes 0, the one with the smallest gap between train and
-        validation accuracy; then the smallest model
+        validation accuracy; then the smallest model. By the validation photos that calibrated none of the
+        runs (split.reserve), or by all of them with a note where a run left none out
     photos: labelled photos that every model is asked about; those that any run was trained on are left out
     out: an HTML file for a page with all of it
 
@@ -101,7 +102,8 @@ def compare(
         ignored=ground.ignored,
     )
     if choose:
-        compared = with_choice(compared, grounds["validation"].right, grounds["validation"].groups)
+        said = grounds["validation"]
+        compared = with_choice(compared, voters(entrants, said.right, said.groups))
     if target is not None:
         _write_page(compared, entrants, target)
     return compared

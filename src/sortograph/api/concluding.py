@@ -53,7 +53,8 @@ def conclude(course: Course, index: DatasetIndex, folder: Path, again: str, seco
 
 
 def _standing(course: Course, one: Configuration) -> Standing:
-    return standing(course.space, one, course.runs(one.name), course.search.settled(one.name), wilson)
+    settled = course.search.settled(one.name)
+    return standing(course.space, one, course.runs(one.name), settled, wilson, course.halved)
 
 
 def _answers(

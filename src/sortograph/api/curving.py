@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from sortograph import runs
 from sortograph.api.opening import is_exported, open_backbone
 from sortograph.api.reading import read_photos
+from sortograph.dataset.thinning import as_thinned
 from sortograph.errors import RunError, SortographError
 from sortograph.features import FeatureKeeper, GraphEmbedder
 from sortograph.models import registry
@@ -53,6 +55,7 @@ def same_photos(
 ) -> DatasetIndex:
     """The photos of a run, read again. Raises RunError when they, their labels or splits are others."""
     index = read_photos(photos, settings, progress, keeper=keeper).index
+    index = as_thinned(index, runs.read_data(record.folder))
     if index.fingerprint != record.fingerprint:
         raise RunError(
             "the photos are not those that the run had",

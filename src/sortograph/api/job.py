@@ -129,4 +129,7 @@ class Maker(Protocol):
     def check(self, index: DatasetIndex) -> None:
         """Raises where these photos cannot be trained on by this recipe."""
 
+    def within(self, index: DatasetIndex) -> DatasetIndex:
+        """The photos that there is time for: all of them, or fewer, which the notes of the index say."""
+
     def make(self, job: Job, checkpoint: Checkpoint | None) -> Made: ...

@@ -10,27 +10,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 import sortograph
-from sortograph.api.job import Job, Made
+from sortograph.api.job import Job, Made, Rows
 from sortograph.bundle import guard
 from sortograph.bundle.engine import open_session
 from sortograph.bundle.golden import golden_photos
 from sortograph.bundle.runtime import FILE_NAME, Answers
 from sortograph.bundle.store import write_bundle
+from sortograph.dataset.halves import reserved
 from sortograph.errors import GateError
-from sortograph.evaluation import groups_of, judge_all, likeness_to, prototypes, trust
+from sortograph.evaluation import groups_of, judge, judge_all, likeness_to, prototypes, trust
 from sortograph.export import check_parity, with_likeness
 from sortograph.records import (
     SPLITS,
     BundleManifest,
     DatasetIndex,
+    Estimate,
     EvaluationResult,
     PredictionTable,
     Progress,
+    Said,
     Step,
     Trust,
 )
 
 _BATCH = 32
+_CHOOSING = ("accuracy", "balanced_accuracy", "macro_f1", "log_loss")  # what a run may be chosen by
 _PARITY_PHOTOS = 256
 _LARGE_PHOTOS = 64  # backbones take tens of milliseconds for one
 Run = Callable[[NDArray[np.uint8]], Answers]
@@ -63,8 +67,8 @@ def judge_and_bundle(job: Job, made: Made) -> Judged:
     """Check the graph against what was taught on held-out photos, calibrate, judge every split, write
     model.onnx.
 
-    Validation photos that chose nothing calibrate: temperature, thresholds, likeness. The test photos judge
-    once: not a run that was interrupted and may go on.
+    Validation photos that choose nothing, in this run or among runs, calibrate: temperature, thresholds,
+    likeness. The test photos judge once: not a run that was interrupted and may go on.
     Raises GateError when the exported model answers otherwise than the one that was taught.
     """
     index, where = job.index, str(job.folder / FILE_NAME)
@@ -81,12 +85,14 @@ def judge_and_bundle(job: Job, made: Made) -> Judged:
         if made.scored and len(index.rows(split)) and not (split == "test" and made.interrupted)
     }
     centres = prototypes(found["train"].embeddings) if "train" in found else None
-    measured = _trust(index, made, found.get("validation"), centres)
+    chose = _choosing(job, made)
+    measured = _trust(index, chose, found.get("validation"), centres)
     temperature = 1.0 if measured is None else measured.temperature
     tables = [answered.table for answered in found.values()]
     evaluation = judge_all(index, tables, temperature=temperature)
-    if "validation" in evaluation:
-        evaluation["validation"] = replace(evaluation["validation"], chose=len(made.chose))
+    if "validation" in found:
+        figures = _figures(index, found["validation"].table, chose, temperature)
+        evaluation["validation"] = replace(evaluation["validation"], chose=len(chose), choosing=figures)
     golden = run(golden_photos(job.pixels.spec.size)).logits
     _check_finite(golden, made)
     graph = made.graph if centres is None else with_likeness(made.graph, centres)
@@ -119,21 +125,44 @@ def _manifest(
     )
 
 
+def _choosing(job: Job, made: Made) -> Rows:
+    """Rows of the validation photos that chose something, or are kept to choose among runs."""
+    rows, split = job.index.rows("validation"), made.recipe.split
+    if not (split.reserve and made.scored):
+        return made.chose
+    kept = reserved(job.index, rows, split.seed)
+    if len(kept) and not len(made.chose):
+        told = f"{len(kept)} photos are kept to choose among runs"
+        left = f"{len(rows) - len(kept)} are left for calibration"
+        job.progress(Said(f"validation is halved: {told}, {left}"))
+    return np.union1d(made.chose, kept)
+
+
+def _figures(
+    index: DatasetIndex, table: PredictionTable, chose: Rows, temperature: float
+) -> dict[str, Estimate]:
+    """What the photos that choose say of the model, apart from those that calibrate."""
+    some = _part(table, np.isin(table.rows, chose))
+    if not len(some.rows):
+        return {}
+    found = judge(some, temperature=temperature, groups=groups_of(index, some.rows)).metrics
+    return {name: found[name] for name in _CHOOSING}
+
+
+def _part(table: PredictionTable, kept: NDArray[np.bool_]) -> PredictionTable:
+    labels = None if table.labels is None else table.labels[kept]
+    return PredictionTable(table.rows[kept], table.logits[kept], labels, table.classes, table.split)
+
+
 def _trust(
-    index: DatasetIndex, made: Made, validation: Answered | None, centres: NDArray[np.float32] | None
+    index: DatasetIndex, chose: Rows, validation: Answered | None, centres: NDArray[np.float32] | None
 ) -> Trust | None:
-    """By the validation photos that had no part in choosing, and that training has not seen, or nearly."""
+    """By the validation photos that have no part in choosing, and that training has not seen, or nearly."""
     if validation is None:
         return None
     table = validation.table
-    free = ~np.isin(table.rows, made.chose) & ~index.held_by("train", table.rows)
-    some = PredictionTable(
-        table.rows[free],
-        table.logits[free],
-        None if table.labels is None else table.labels[free],
-        table.classes,
-        table.split,
-    )
+    free = ~np.isin(table.rows, chose) & ~index.held_by("train", table.rows)
+    some = _part(table, free)
     likeness = None if centres is None else likeness_to(centres, validation.embeddings[free])
     return trust(some, groups_of(index, some.rows), likeness)
 

@@ -39,6 +39,9 @@ class NetworkMaker:
         check_labels(self._settings, index)
         plan(self._settings.model, self.pixels.spec.size, len(index.classes))
 
+    def within(self, index: DatasetIndex) -> DatasetIndex:
+        return index
+
     def make(self, job: Job, checkpoint: Checkpoint | None) -> Made:
         """Raises GateError when the loss is no number, StorageError when a checkpoint cannot be written."""
         from sortograph.export import to_onnx
@@ -76,22 +79,19 @@ class NetworkMaker:
 def watched(job: Job) -> tuple[Rows, Rows]:
     """Rows of the validation photos that are looked at after each epoch, and of those that choose something.
 
-    Where an epoch, its end or the learning rate is chosen, half of them are left for calibration; all choose
-    where there are too few to halve.
+    Where an epoch, its end or the learning rate is chosen, or split.reserve keeps photos that choose among
+    runs, half of them are left for calibration; all choose where there are too few to halve.
     """
     train, rows = job.recipe.train, job.index.rows("validation")
     chooses = train.keep == "best" or train.early_stopping or train.schedule == "plateau"
-    if not chooses or not len(rows):
+    if not (chooses or job.recipe.split.reserve) or not len(rows):
         return rows, rows[:0]
     select, calibrate = halved(job.index, rows, job.recipe.split.seed)
     if not len(select):
         return rows, rows
-    job.progress(
-        Said(
-            f"validation is halved: {len(select)} photos choose the epoch, {len(calibrate)} are left for "
-            "calibration"
-        )
-    )
+    what = "choose the epoch" if chooses else "are kept to choose among runs"
+    left = f"{len(calibrate)} are left for calibration"
+    job.progress(Said(f"validation is halved: {len(select)} photos {what}, {left}"))
     return select, select
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sortograph import runs
+from sortograph.dataset.halves import reserved
 from sortograph.errors import RecipeError, RunError, UsageError
 from sortograph.files import write_atomic
 from sortograph.models.aliases import ALIASES
@@ -19,24 +20,45 @@ from sortograph.sweeps.reading import FOUND
 from sortograph.sweeps.space import Space
 
 SPACE, STATE = "space.toml", "sweep.json"
-_FREE = ("trials", "about", "photos", "claims", "quick")  # what may change: no run hangs on it
+_CHOOSING = "choosing"  # in [found]: how many validation photos choose; older sweeps let all of them
+# What may change: no run hangs on it, or on what is compared elsewhere.
+_FREE = ("trials", "about", "photos", "claims", "quick", _CHOOSING)
 
 
 def own_space(folder: Path) -> Path:
     return folder / SPACE
 
 
-def found_in(index: DatasetIndex) -> dict[str, Any]:
-    """What a sweep remembers of its photos: it may not go on with others."""
+def found_in(index: DatasetIndex, space: Space) -> dict[str, Any]:
+    """What a sweep remembers of its photos: it may not go on with others.
+
+    How many of them choose is known where half of the validation photos is kept for that, which
+    --set split.reserve=false alone forbids.
+    """
     counts = {split: len(index.rows(split)) for split in SPLITS}
-    return {"fingerprint": index.fingerprint, "classes": list(index.classes), **counts}
+    found = {"fingerprint": index.fingerprint, "classes": list(index.classes), **counts}
+    split = load_recipe(space.base, ("split.reserve=true", *space.overrides)).split
+    if split.reserve:
+        found[_CHOOSING] = len(reserved(index, index.rows("validation"), split.seed))
+    return found
+
+
+def is_halved(folder: Path) -> bool:
+    """Whether half of the validation photos choose among the runs of a sweep, and the others calibrate."""
+    return _CHOOSING in _kept(folder).get(FOUND, {})
 
 
 def write_space(space: Space, found: Mapping[str, Any], folder: Path) -> None:
-    """space.toml, with all that the command line has changed. Raises StorageError."""
+    """space.toml, with all that the command line has changed. Raises StorageError.
+
+    A sweep that began with all validation photos choosing goes on so: its runs calibrated on all of them.
+    """
     import tomli_w
 
-    write_atomic(own_space(folder), tomli_w.dumps(_data(space, found)).encode())
+    data = _data(space, found)
+    if own_space(folder).is_file() and not is_halved(folder):
+        data[FOUND].pop(_CHOOSING, None)
+    write_atomic(own_space(folder), tomli_w.dumps(data).encode())
 
 
 def check_same(space: Space, found: Mapping[str, Any], folder: Path) -> None:

@@ -14,7 +14,15 @@ from typing import Any
 from sortograph import runs
 from sortograph.api.concluding import conclude
 from sortograph.api.reading import read_photos
-from sortograph.api.sweep_folders import check_same, found_in, kept_run, newest_open, own_space, write_space
+from sortograph.api.sweep_folders import (
+    check_same,
+    found_in,
+    is_halved,
+    kept_run,
+    newest_open,
+    own_space,
+    write_space,
+)
 from sortograph.api.telling import tell_notes, tell_rejected
 from sortograph.api.training import train
 from sortograph.api.writing import check_place
@@ -29,7 +37,7 @@ from sortograph.sweeps.reading import make_space, read_space, read_study
 from sortograph.sweeps.runners import ProcessRunner, SerialRunner
 from sortograph.sweeps.search import opened
 from sortograph.sweeps.space import Space
-from sortograph.sweeps.standings import write_table
+from sortograph.sweeps.standings import choosing, write_table
 from sortograph.sweeps.subset import chosen, write_subset
 
 _RUNS, _RECIPES = "runs", "recipes"
@@ -60,10 +68,11 @@ def sweep(
     jobs: runs at once, each in a process of its own, with its share of the processor's threads
     overrides: "section.key=value" for all configurations
 
-    Validation photos alone choose. Ctrl-C ends the run that goes on, which is begun anew by the same command.
+    Half of the validation photos choose; they calibrate no run (split.reserve). Ctrl-C ends the run that goes
+    on, which is begun anew by the same command.
     Raises UsageError for a space with mistakes, and for another space in the folder of a sweep; DataError
-    without validation photos; Interrupted;
-    and what `train` raises, but for GateError, which fails one configuration.
+    without validation photos; Interrupted; and what `train` raises, but for GateError, which fails one
+    configuration.
     """
     began = time.monotonic()
     _need_optuna()
@@ -78,11 +87,11 @@ def sweep(
     named = "--space" if space is not None else "--study"
     given = (named, space or study) if space or study else ("--out", out)
     _check_validation(index, ("sortograph", "sweep", photos, *given, *(("--quick",) if quick else ())))
-    folder = _folder(planned, found_in(index), None if out is None else Path(out), progress)
-    job = _Job(Path(photos), index, planned, folder, jobs, progress)
+    folder = _folder(planned, found_in(index, planned), None if out is None else Path(out), progress)
+    job = _Job(Path(photos), index, planned, folder, jobs, progress, is_halved(folder))
     deadline = None if budget is None else began + budget
     with runs.lock(folder), opened(planned, folder) as search:
-        course = Course(planned, search, Means(job.task, job.kept, _clear, deadline))
+        course = Course(planned, search, Means(job.task, job.kept, _clear, deadline, job.halved))
         _go(job, course)
         # Where the photos lie is nobody else's business, and the page may be passed on.
         again = f"sortograph sweep PHOTOS --space {folder.name}/space.toml"
@@ -195,7 +204,7 @@ def _folder(space: Space, found: dict[str, Any], out: Path | None, progress: Pro
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """One call. `photos` as they were given; `index` what they are."""
+    """One call. `photos` as they were given; `index` what they are; `halved` as `Course` has it."""
 
     photos: Path
     index: DatasetIndex
@@ -203,6 +212,7 @@ class _Job:
     folder: Path
     jobs: int
     progress: Progress
+    halved: bool
 
     def task(self, one: Configuration, seed: int) -> RunTask:
         """Writes the recipe, and the subset of photos where there is one."""
@@ -220,7 +230,7 @@ class _Job:
         import tomli_w
 
         file = make_folder(self.folder / _RECIPES) / f"{one.name}.toml"
-        data = tomli_w.dumps(recipe_data(self.space, one)).encode()
+        data = tomli_w.dumps(recipe_data(self.space, one, halved=self.halved)).encode()
         if not file.exists() or file.read_bytes() != data:
             write_atomic(file, data)
         return file
@@ -319,7 +329,7 @@ def _mark(folder: Path) -> None:
 
 def _line(course: Course, outcome: RunOutcome, jobs: int) -> str:
     """ "3 of 12: sgd, seed 1: validation 52.0 % of 150 photos, 34 s; 9 left, about 5 min"."""
-    told = outcome.status if outcome.record is None else _figures(outcome.record)
+    told = outcome.status if outcome.record is None else _figures(course, outcome.record)
     reason = f" ({outcome.reason})" if outcome.reason else ""
     line = f"{course.done} of {course.total}: {outcome.task.title()}: {told}{reason}, {outcome.seconds:.0f} s"
     left = len(course.left())
@@ -330,8 +340,8 @@ def _line(course: Course, outcome: RunOutcome, jobs: int) -> str:
     return f"{line}; {left} left{about}"
 
 
-def _figures(record: RunRecord) -> str:
-    found = record.evaluation["validation"].metrics["accuracy"]
+def _figures(course: Course, record: RunRecord) -> str:
+    found = choosing(record, halved=course.halved)["accuracy"]
     ends = f"{100 * found.low:.1f} – {100 * found.high:.1f}"
     return f"validation {100 * found.value:.1f} % ({ends}, n = {found.n})"
 

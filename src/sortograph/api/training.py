@@ -21,10 +21,12 @@ from sortograph.api.log import Log
 from sortograph.api.networks import NetworkMaker
 from sortograph.api.reading import read_photos, with_classes
 from sortograph.api.telling import tell_findings, tell_notes, tell_rejected
+from sortograph.api.timing import Budget
 from sortograph.api.tracking import Tracking
 from sortograph.api.writing import check_place
 from sortograph.caches import cache_folder
 from sortograph.dataset import write_index
+from sortograph.dataset.thinning import as_thinned
 from sortograph.errors import Interrupted, MissingExtra, RunError, UsageError, command
 from sortograph.files import write_atomic
 from sortograph.recipe import DEFAULT, Recipe, load_recipe, make_recipe, recipe_toml
@@ -87,7 +89,7 @@ def train(
     if out is not None:
         runs.check_unused(Path(out))
     deadline = _deadline(settings, budget, began)
-    maker = maker_of(settings, told)
+    maker = maker_of(settings, told, deadline)
     index = _read(source, settings, maker, told)
     folder = runs.new_run(settings.name, None if out is None else Path(out))
     job = Job(settings, index, maker.pixels, folder, began, told, source, deadline=deadline)
@@ -110,16 +112,20 @@ def _deadline(settings: Recipe, budget: float | None, began: float) -> float | N
     return None if budget is None else began + budget
 
 
-def maker_of(settings: Recipe, progress: Progress) -> Maker:
-    """What makes a model by this recipe."""
+def maker_of(settings: Recipe, progress: Progress, deadline: float | None = None) -> Maker:
+    """What makes a model by this recipe.
+
+    deadline: a reading of time.monotonic, by which embeddings of photos are to be made early enough
+    """
+    budget = Budget(deadline)
     if settings.model.kind == "backbone":
         from sortograph.api.transfer import TransferMaker
 
-        return TransferMaker(settings, progress)
+        return TransferMaker(settings, progress, budget=budget)
     if settings.model.kind == "auto":
         from sortograph.api.autopilot import auto_maker
 
-        return auto_maker(settings, progress)
+        return auto_maker(settings, progress, budget)
     return NetworkMaker(settings, progress)
 
 
@@ -134,7 +140,7 @@ def _go_on(source: Source, folder: Path, log: Log, began: float, tracking: Track
     for damaged in checkpoint.passed_over:
         log(Said(f"a checkpoint is passed over: {damaged}", warning=True))
     maker = maker_of(settings, log)
-    index = _read(source, settings, maker, log)
+    index = _read(source, settings, maker, log, runs.read_data(folder))
     if checkpoint.fingerprint != index.fingerprint:
         raise RunError(
             "the photos are not those that the run began with",
@@ -180,11 +186,16 @@ def _check_resumed(folder: Path, changed: bool) -> None:
         raise RunError("this run is finished", where=str(folder), fix="sortograph report RUN")
 
 
-def _read(source: Source, settings: Recipe, maker: Maker, progress: Progress) -> DatasetIndex:
+def _read(
+    source: Source, settings: Recipe, maker: Maker, progress: Progress, before: DatasetIndex | None = None
+) -> DatasetIndex:
+    """before: what the run that goes on had, where its time did not suffice for all photos"""
     read = read_photos(source.photos, settings, progress, keeper=maker.keeper)
     if source.corrections is not None:
         read = corrected(read, source.corrections, settings, progress, maker.keeper)
     maker.flush()
+    index = maker.within(read.index) if before is None else as_thinned(read.index, before)
+    read = replace(read, index=index)
     maker.check(read.index)
     tell_notes(read.index, progress)
     tell_rejected(read.index, progress)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -10,11 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sortograph.api.finetuning import check_finetuning, finetuned
+from sortograph.api.fitting import fitted
 from sortograph.api.job import Job, Made, Rows
 from sortograph.api.networks import check_labels
 from sortograph.api.opening import Opened, open_backbone
+from sortograph.api.timing import Budget
 from sortograph.dataset.halves import halved
-from sortograph.errors import RecipeError
+from sortograph.errors import RecipeError, counted
 from sortograph.export.compose import compose
 from sortograph.features import Embedder, FeatureKeeper, GraphEmbedder
 from sortograph.loading.pixels import PhotoPixels
@@ -29,6 +32,9 @@ if TYPE_CHECKING:
     from sortograph.training.checkpoint import Checkpoint
 
 _FINISH = 9.5  # seconds that a deadline must leave for judging, checking and the report
+_VIEWS = 0.6  # of the time that is left, for augmented views; the rest is for the head
+_UNSCORED = ("random weights: nothing is judged",)
+_ENDLESS = Budget(None)
 Views = NDArray[np.float32]
 
 
@@ -38,7 +44,13 @@ class TransferMaker:
     Raises RecipeError for backbones that see photos of different sizes, and where `open_backbone` does.
     """
 
-    def __init__(self, settings: Recipe, progress: Progress, opened: Sequence[Opened] | None = None) -> None:
+    def __init__(
+        self,
+        settings: Recipe,
+        progress: Progress,
+        opened: Sequence[Opened] | None = None,
+        budget: Budget = _ENDLESS,
+    ) -> None:
         choice = settings.backbone
         if opened is None:
             opened = [
@@ -56,6 +68,9 @@ class TransferMaker:
         embedders = [_embedder(one, choice.mirror) for one in self.opened]
         self._is_exact = all(isinstance(one, GraphEmbedder) for one in embedders)
         self.keeper = FeatureKeeper(embedders, precision=choice.precision, progress=progress)
+        self.keeper.until, self._budget = budget.reading, budget
+        self.notes: list[str] = []  # what there was no time for
+        self._progress = progress
         self.pixels = PhotoPixels(spec, 1 + settings.augment.zoom, progress)
         if settings.finetune.epochs:
             check_finetuning(settings, spec.size)
@@ -72,6 +87,18 @@ class TransferMaker:
 
     def check(self, index: DatasetIndex) -> None:
         check_labels(self.settings, index)
+
+    def within(self, index: DatasetIndex) -> DatasetIndex:
+        """Embeds until the time is up; see `fitted`."""
+        if (late := self._budget.embedding) is None:
+            return index
+        seed, views = self.settings.split.seed, self.settings.backbone.views
+        found = fitted(index, self.keeper, late, seed=seed, views=views)
+        self.notes += found.lines
+        for line in found.lines:
+            if line not in found.index.notes:  # which are told with the others
+                self._progress(Said(line))
+        return found.index
 
     def make(self, job: Job, checkpoint: Checkpoint | None) -> Made:
         """Raises GateError when a loss is no number."""
@@ -111,8 +138,17 @@ class TransferMaker:
         from sortograph.api.views import view_key, view_pixels
 
         augmented = self.keeper.embed_views(
-            job.index, rows, view_pixels(job), view_key(job.recipe), range(1, views + 1)
+            job.index,
+            rows,
+            view_pixels(job),
+            view_key(job.recipe),
+            range(1, views + 1),
+            None if job.deadline is None else time.monotonic() + _VIEWS * job.left,
         )
+        if len(augmented) < views:
+            told = f"{len(augmented)} of {counted(views, 'augmented view')} of each photo fit into the budget"
+            self.notes.append(told)
+            self._progress(Said(told))
         return np.concatenate([plain[None], augmented])
 
     def _exact(self, job: Job, chosen: Chosen) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
@@ -155,7 +191,7 @@ class TransferMaker:
             },
             licence=_licence(self.opened),
             interrupted=chosen.interrupted,
-            decisions=_told(chosen) if scored else ("random weights: nothing is judged",),
+            decisions=(*self.notes, *(_told(chosen) if scored else _UNSCORED)),
             rungs=chosen.rungs if scored else (),
             scored=scored,
         )

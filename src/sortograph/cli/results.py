@@ -136,7 +136,7 @@ def _gaps(evaluation: Mapping[str, EvaluationResult]) -> list[str]:
 def _chose(evaluation: Mapping[str, EvaluationResult]) -> list[str]:
     """That a figure is not for judging, where its photos chose."""
     return [
-        f"{result.chose} of the {result.n} {split} photos helped to choose the model."
+        f"{result.chose} of the {result.n} {split} photos are for choosing the model."
         for split, result in evaluation.items()
         if result.chose
     ]

@@ -84,7 +84,6 @@ def numbers(text: str | None) -> list[int] | None:
 
 
 def _show(swept: Swept, photos: Path, verbose: bool) -> None:
-    from sortograph.sweeps.conclusions import CAUTION
     from sortograph.sweeps.page import compared_cells, standing_cells, standing_header
 
     streams.out()
@@ -101,8 +100,6 @@ def _show(swept: Swept, photos: Path, verbose: bool) -> None:
     _claims(swept)
     streams.out()
     streams.out(streams.safe(swept.conclusion))
-    if swept.chosen is not None:
-        streams.out(CAUTION)
     streams.out()
     _places(swept, photos)
 

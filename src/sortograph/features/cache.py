@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -21,13 +23,30 @@ Embeddings = NDArray[np.float32]
 Rows = NDArray[np.int64]
 Precision = Literal["float32", "float16"]
 _VIEWS_AT_ONCE = 32  # views that are asked for together
+_TRIES = (2, 6, 24)  # photos by which the pace is measured; the first start threads and sessions
 _ATTEMPTS = 3  # the user may clear the cache meanwhile
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """photos: that were embedded, read included; seconds: that this took."""
+
+    photos: int
+    seconds: float
+
+    @property
+    def each(self) -> float:
+        """Seconds for a photo: 0 where there were none to embed, infinite where there was no time for one."""
+        if self.photos:
+            return self.seconds / self.photos
+        return float("inf") if self.seconds else 0.0
 
 
 class FeatureKeeper:
     """Makes, keeps and gives embeddings of photos, joined where there are several embedders.
 
     precision: of the embeddings on disk; those of 16 bits are rounded to 11 significant bits
+    until: the reading of time.monotonic after which photos that are read are not embedded; None for no end
     Give it to `dataset.scan` as the keeper, then `flush`, then ask for a `table`; or ask for it at once. Each
     embedder has a store of its own in the cache, shared by all runs: no photo is embedded twice.
 
@@ -45,6 +64,7 @@ class FeatureKeeper:
         self.embedders = tuple(embedders) if isinstance(embedders, Sequence) else (embedders,)
         self._dtype: np.dtype[np.floating] = np.dtype(precision)
         self._progress = progress
+        self.until: float | None = None
         self._place = Place(progress)
         self._specs = {embedder.spec.resize_key(): embedder.spec for embedder in self.embedders}
         self._intake = self._intake_of("")
@@ -74,17 +94,29 @@ class FeatureKeeper:
         return tuple((spec, 1.0) for spec in self._specs.values())
 
     def has(self, sha256: str) -> bool:
-        """Whether the embeddings of this content are here, undamaged, or under way."""
-        return self._intake.has(sha256)
+        """Whether a photo of this content need not be read: its embeddings are here, undamaged, or under way.
+
+        Where the time is limited, what was read before is not read again for its embeddings: `embed_until`
+        takes photos in a better order.
+        """
+        return self.until is not None or self._intake.has(sha256)
 
     def keep(self, facts: PhotoFacts, pixels: Sequence[Pixels]) -> None:
         """Embed a photo that was just read, its pixels in the order of `sizes`; waits while many wait."""
-        self._intake.take(facts, pixels)
+        if not self._late(self.until):
+            self._intake.take(facts, pixels)
 
     def flush(self) -> None:
-        """Embed what waits, and write what was embedded since the last time."""
+        """Embed what waits, unless it is late, and write what was embedded since the last time."""
+        if self._late(self.until):
+            self._intake.stop()
+            return
         waiting = self._intake.left
         self._finish(self._intake, Told(waiting, self._progress, brought=waiting))
+
+    @staticmethod
+    def _late(until: float | None) -> bool:
+        return until is not None and time.monotonic() >= until
 
     def _finish(self, intake: Intake, told: Told) -> None:
         intake.flush(lambda: told.waiting(intake.left))
@@ -107,21 +139,70 @@ class FeatureKeeper:
         self._intake.touch()
         for _ in range(_ATTEMPTS):
             if missing := lacking(index, rows, self._intake.has):
-                self._embed_again(index, missing)
+                self._embed_again(index, missing, Told(len(missing), self._progress))
         contents = [index.sha256[row] for row in rows]
         return FeatureTable(self._intake.read(contents), np.asarray(rows, dtype=np.int64), self.source)
 
-    def _embed_again(self, index: DatasetIndex, missing: Sequence[int]) -> None:
-        told, bad = Told(len(missing), self._progress), dict[str, str]()
-        for row, reading in zip(missing, read_again(index, missing, self.sizes), strict=True):
+    def lacking(self, index: DatasetIndex, rows: Rows) -> list[int]:
+        """Of these rows those that have no embedding, one for each content, in their order."""
+        return lacking(index, rows, self._intake.has)
+
+    def embed_until(self, index: DatasetIndex, rows: Rows, until: float | None) -> Pace:
+        """Embed photos in the order of these rows, as far as there is time; those before are here already.
+
+        until: a reading of time.monotonic; None for no end. A batch is not begun where it would end later.
+        Raises RunError for photos that are gone or were changed since they were indexed.
+        """
+        missing, began = self.lacking(index, rows), time.monotonic()
+        if not missing:
+            return Pace(0, 0.0)
+        if not self._late(until):
+            self._embed_again(index, missing, Told(len(missing), self._progress), until)
+        made = len(missing) - len(self.lacking(index, np.array(missing, dtype=np.int64)))
+        return Pace(made, max(time.monotonic() - began, 1e-9))
+
+    def pace(self, index: DatasetIndex, rows: Rows, seconds: float) -> Pace:
+        """How fast the first of these photos that have no embeddings are embedded, which are kept.
+
+        The very first ones start what embeds and do not count; then more and more until so many seconds are
+        over, which one batch may exceed.
+        """
+        missing, end = np.array(self.lacking(index, rows), dtype=np.int64), time.monotonic() + seconds
+        pace, start = Pace(0, 0.0), 0
+        for count in _TRIES:
+            some = missing[start : start + count]
+            if not len(some) or (start and time.monotonic() >= end):
+                break
+            began = time.monotonic()
+            self._embed_again(index, some.tolist(), Told(len(some), silent))
+            pace, start = Pace(len(some), time.monotonic() - began), start + count
+        return pace
+
+    def _embed_again(
+        self, index: DatasetIndex, missing: Sequence[int], told: Told, until: float | None = None
+    ) -> None:
+        bad, began = dict[str, str](), time.monotonic()
+        for taken, (row, reading) in enumerate(
+            zip(missing, read_again(index, missing, self.sizes), strict=True), 1
+        ):
             if reading.facts is None:
                 bad[index.paths[row]] = reading.reason
             else:
                 self._intake.take(reading.facts, reading.pixels)
             told.one_more(self._intake.left)
-        self._finish(self._intake, told)
+            if until is not None and self._late(until - self._last(taken, time.monotonic() - began)):
+                self._intake.stop()
+                break
+        else:
+            self._finish(self._intake, told)
         if bad:
             raise unusable(bad)
+
+    def _last(self, taken: int, seconds: float) -> float:
+        """Seconds until what is begun will be done, at the pace so far."""
+        done = taken - self._intake.left
+        under_way = max(one.batch * one.threads for one in self.embedders)
+        return seconds / done * under_way / 2 if done > 0 else 0.0  # half done, on average
 
     def embed_views(
         self,
@@ -130,12 +211,14 @@ class FeatureKeeper:
         pixels_of: Callable[[Rows, int], Pixels],
         view_key: str,
         views: range,
+        until: float | None = None,
     ) -> Embeddings:
-        """Embeddings of augmented views, float32 (V, n, D).
+        """Embeddings of augmented views, float32 (V, n, D); fewer views where they are not done in time.
 
         pixels_of: rows (m,) and the number of a view → uint8 (m, H, W, 3), which must depend on nothing but
             the content of the photos, the number, and what `view_key` names: recipe of the views and seed
         view_key: a part of a file name; views: their numbers, of which those below others are not made again
+        until: the reading of time.monotonic after which no further view is made; None for no end
 
         Raises UsageError where the embedders take photos of different sizes.
         """
@@ -147,6 +230,9 @@ class FeatureKeeper:
         found = np.empty((len(views), len(rows), self.width), dtype=np.float32)
         for place, ((view, intake), wanted) in enumerate(zip(intakes, missing, strict=True)):
             for start in range(0, len(wanted), _VIEWS_AT_ONCE):
+                if self._late(until):
+                    intake.stop()
+                    return found[:place]
                 chosen = np.array(wanted[start : start + _VIEWS_AT_ONCE], dtype=np.int64)
                 for row, pixels in zip(chosen, pixels_of(chosen, view), strict=True):
                     intake.take(facts_of(index, int(row)), (pixels,))

@@ -101,6 +101,14 @@ class Intake:
         self._guarded(partial(self._threads.wait, tell))
         self._write()
 
+    def stop(self) -> None:
+        """Write what is embedded; of the rest, end what is begun and forget what is not. Raises as `take`."""
+        self._threads.drop()
+        self._batch.clear()
+        self._guarded(partial(self._threads.wait, lambda: None))
+        self._write()
+        self._under_way.clear()
+
     def read(self, contents: Sequence[str]) -> Embeddings:
         """float32 (n, D₁ + D₂ + …), in the order of the lines."""
         return np.concatenate([line.shelf.read(contents) for line in self.lines], axis=1)

@@ -16,9 +16,11 @@ _NAMED = 3
 
 
 def lacking(index: DatasetIndex, rows: Rows, has: Callable[[str], bool]) -> list[int]:
-    """Of these rows those whose content nobody has, one for each content."""
-    first = {index.sha256[row]: int(row) for row in rows[::-1]}
-    return sorted(row for content, row in first.items() if not has(content))
+    """Of these rows those whose content nobody has, one for each content, in their order."""
+    first: dict[str, int] = {}
+    for row in rows:
+        first.setdefault(index.sha256[row], int(row))
+    return [row for content, row in first.items() if not has(content)]
 
 
 def facts_of(index: DatasetIndex, row: int) -> PhotoFacts:

@@ -59,6 +59,8 @@ class Split(_Section):
 
     group_from: a regular expression; photos whose paths agree in its first group stay on one side of each cut
     near_duplicates: whether photos that show the same stay on one side, too
+    reserve: keep the choosing half of the validation photos out of calibration even where this run chooses
+        nothing by them, so that they may choose among runs
     """
 
     seed: Seed = 0
@@ -66,6 +68,7 @@ class Split(_Section):
     test: Share = 0.15
     group_from: Annotated[str, AfterValidator(_pattern)] = ""
     near_duplicates: Literal["together", "ignored"] = "together"
+    reserve: bool = False
 
     @model_validator(mode="after")
     def _leaves_something(self) -> Split:

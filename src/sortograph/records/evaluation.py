@@ -92,7 +92,8 @@ class EvaluationResult:
                only those before this one, and none without such photos
     reliability  how often answers of some probability are right
     slices     accuracy by what the photos are like, the worst first
-    chose      photos of this split that helped to choose the model
+    chose      photos of this split that helped to choose the model, or are kept to choose among runs
+    choosing   metrics of these photos alone, those by which a run may be chosen; empty where there are none
     """
 
     split: str
@@ -106,6 +107,7 @@ class EvaluationResult:
     reliability: tuple[ReliabilityBin, ...] = ()
     slices: tuple[Slice, ...] = ()
     chose: int = 0
+    choosing: Mapping[str, Estimate] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -119,6 +121,7 @@ class EvaluationResult:
             "reliability": [asdict(found) for found in self.reliability],
             "slices": [asdict(found) for found in self.slices],
             "chose": self.chose,
+            "choosing": {name: asdict(estimate) for name, estimate in self.choosing.items()},
         }
 
     @classmethod
@@ -136,6 +139,7 @@ class EvaluationResult:
             reliability=tuple(_bin(row) for row in data.get("reliability", ())),
             slices=tuple(Slice.from_json(row) for row in data.get("slices", ())),
             chose=int(data.get("chose", 0)),
+            choosing={name: Estimate(**found) for name, found in data.get("choosing", {}).items()},
         )
 
 

@@ -83,6 +83,7 @@ class Standing:
     spread      standard deviation over seeds, n − 1; None with a single one
     train, validation, test  mean accuracy over seeds with Wilson's interval for as many photos
     gap         mean accuracy of train minus that of validation
+    choosing    mean accuracy on the validation photos that alone choose; None where all of them do
     status      "finished", "pruned", "failed", or "open" while runs are left
     """
 
@@ -97,6 +98,7 @@ class Standing:
     gap: float | None = None
     seconds: float = 0.0
     reason: str = ""
+    choosing: Estimate | None = None
 
     def to_json(self) -> dict[str, Any]:
         data = asdict(self)
@@ -161,7 +163,8 @@ class Swept:
     """A sweep as far as it went.
 
     status       "finished", or "open" where runs are left
-    metric       by which `chosen` was chosen, on validation photos alone
+    metric       by which `chosen` was chosen, on validation photos alone: those that calibrate no run, where
+                 standings have `choosing`, else all of them
     comparisons  of each configuration with `against`: the reference, or else the chosen one
     left         what is left to do, a run each
     conclusion   one paragraph

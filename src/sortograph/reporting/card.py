@@ -126,7 +126,7 @@ def _part(name: str, result: EvaluationResult) -> str:
     """What a split was for, and what stands against it."""
     role = {"train": "they taught the model", "test": "they judged the finished model once"}.get(name, "")
     if name == "validation":
-        role = f"{result.chose} of them helped to choose the model" if result.chose else ""
+        role = f"{result.chose} of them are for choosing the model" if result.chose else ""
     leaks = [f"{count} of them, or nearly the same, also in {other}" for other, count in result.leaks.items()]
     told = "; ".join(filter(None, (role, *leaks)))
     return f": {told}" if told else ""

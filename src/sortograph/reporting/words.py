@@ -47,13 +47,13 @@ def _chosen_by(result: EvaluationResult) -> list[str]:
 
 
 def chose(result: EvaluationResult) -> str:
-    """Who chose the model, "" where nobody of these photos did.
+    """Who chose the model, or is kept to choose among runs; "" where nobody of these photos is.
 
     >>> from types import SimpleNamespace
     >>> chose(SimpleNamespace(chose=59, n=118))
-    '59 of these 118 photos helped to choose the model'
+    '59 of these 118 photos are for choosing the model'
     """
-    return f"{result.chose} of these {result.n} photos helped to choose the model" if result.chose else ""
+    return f"{result.chose} of these {result.n} photos are for choosing the model" if result.chose else ""
 
 
 def _leaked(result: EvaluationResult) -> list[str]:

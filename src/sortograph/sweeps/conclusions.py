@@ -19,9 +19,9 @@ _WORDS = {
 }
 _NAMED = 6
 CAUTION = (
-    "What the chosen run promises of its thresholds and label sets is a little optimistic, since its "
-    "validation photos also chose among configurations: `sortograph evaluate RUN PHOTOS` on photos kept "
-    "apart is the honest judge."
+    "All validation photos choose, those that calibrated the runs too, so what the chosen run promises of "
+    "its thresholds and label sets is a little optimistic: `sortograph evaluate RUN PHOTOS` on photos kept "
+    "apart is the honest judge. A sweep that is begun anew keeps half of them for choosing alone."
 )
 
 
@@ -117,7 +117,8 @@ def paragraph(
     if not standings or standings[0].score is None:
         return "No run has finished: nothing can be concluded."
     chosen = standings[0]
-    parts = [_unfinished(left), _chosen(space, chosen), _against(chosen, comparisons), *_claims(claims)]
+    choice = (_chosen(space, chosen), _choosing(chosen))
+    parts = [_unfinished(left), *choice, _against(chosen, comparisons), *_claims(claims)]
     return " ".join(part for part in parts if part)
 
 
@@ -130,7 +131,8 @@ def _unfinished(left: Sequence[str]) -> str:
 
 def _chosen(space: Space, chosen: Standing) -> str:
     validation, test = chosen.validation, chosen.test
-    n = f"n = {validation.n}" if validation else "none"
+    by = chosen.choosing or validation
+    n = f"n = {by.n}" if by else "none"
     seeds = f"{len(chosen.seeds)} seeds" if len(chosen.seeds) > 1 else "1 seed"
     figure = _figure(space, chosen.score or 0.0, chosen.spread)
     metric, name = space.metric.replace("_", " "), chosen.configuration.name
@@ -141,6 +143,19 @@ def _chosen(space: Space, chosen: Standing) -> str:
     return (
         f"{told}; on the {test.n} test photos, which had no part in choosing, its mean accuracy is "
         f"{100 * test.value:.1f} % ({100 * test.level:g} % interval {ends})."
+    )
+
+
+def _choosing(chosen: Standing) -> str:
+    """What the choice leaves of the promises of the chosen run."""
+    some, every = chosen.choosing, chosen.validation
+    if some is None or every is None:
+        return CAUTION
+    if some.n == every.n:
+        return f"All {every.n} validation photos choose and none calibrate, since they cannot be halved."
+    return (
+        f"The {some.n} of {every.n} validation photos that choose calibrated no run: what the chosen one "
+        "promises of its thresholds and label sets comes from the others, which had no part in choosing."
     )
 
 

@@ -28,12 +28,14 @@ class Means:
           none, or one of another recipe or of other photos
     clear removes what a run that was cut off has left in a folder
     deadline  a reading of time.monotonic, in seconds
+    halved    whether runs are scored by the validation photos alone that calibrate none of them
     """
 
     task: MakeTask
     kept: Kept
     clear: Callable[[Path], None]
     deadline: float | None = None
+    halved: bool = False
 
 
 class Course:
@@ -44,6 +46,14 @@ class Course:
         self.outcomes: dict[Key, RunOutcome] = {}
         self._handed: set[Key] = set()
         self.is_late = False
+
+    @property
+    def halved(self) -> bool:
+        """Whether half of the validation photos choose, and the other half calibrates; else all choose."""
+        return self._means.halved
+
+    def _score(self, record: RunRecord) -> float:
+        return score(record, self.space.metric, halved=self.halved)
 
     def tasks(self) -> Iterator[RunTask]:
         """Runs that are left.
@@ -114,7 +124,7 @@ class Course:
         """What became of a run. Raises RunError for a run that judged nothing."""
         name = outcome.task.configuration
         if outcome.record is not None:
-            score(outcome.record, self.space.metric)
+            self._score(outcome.record)
         self.outcomes[name, outcome.task.seed] = outcome
         if outcome.status in ("pruned", "failed"):
             self.search.tell(name, outcome.status, reason=outcome.reason)
@@ -125,7 +135,7 @@ class Course:
         """Tells the search once all seeds have finished."""
         runs = self.runs(name)
         if self.search.settled(name) is None and len(runs) == len(self.space.seeds):
-            value = statistics.fmean(score(run, self.space.metric) for run in runs.values())
+            value = statistics.fmean(self._score(run) for run in runs.values())
             self.search.tell(name, "finished", value)
 
     def runs(self, name: str) -> Mapping[int, RunRecord]:

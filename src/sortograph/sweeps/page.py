@@ -8,7 +8,7 @@ from pathlib import Path
 from sortograph.files import write_atomic
 from sortograph.records import Estimate
 from sortograph.records.sweeps import Claimed, Contrast, Standing, Swept
-from sortograph.sweeps.conclusions import CAUTION, points
+from sortograph.sweeps.conclusions import points
 from sortograph.sweeps.pairing import METHOD, RESAMPLES
 from sortograph.sweeps.space import Space
 
@@ -23,9 +23,8 @@ def write_page(swept: Swept, space: Space, again: str) -> Path:
         f"Photos: {space.photos}" if space.photos else "",
         f"```console\n{again}\n```",
         _table(standing_header(swept.standings), map(standing_cells, swept.standings)),
-        _NOTES.format(metric=swept.metric.replace("_", " ")),
+        _NOTES.format(metric=swept.metric.replace("_", " "), half=_half(swept.standings)),
         swept.conclusion,
-        CAUTION if swept.chosen is not None else "",
         *_compared(swept),
         *_claims(swept.claims),
         *_left(swept.left),
@@ -38,19 +37,27 @@ def write_page(swept: Swept, space: Space, again: str) -> Path:
 
 _NOTES = (
     "Means over seeds; ± is the standard deviation over seeds, the interval Wilson's for as many photos. "
-    "Best mean {metric} first: it alone chooses, test photos only judge. The gap is mean accuracy of train "
-    "minus that of validation; seconds are those of one run. `trials.csv` has every run."
+    "Best mean {metric} first: it alone chooses, test photos only judge. {half}The gap is mean accuracy of "
+    "train minus that of all validation photos; seconds are those of one run. `trials.csv` has every run."
 )
+
+
+def _half(standings: Sequence[Standing]) -> str:
+    if not any(one.choosing for one in standings):
+        return ""
+    return "It is measured on the half of the validation photos that is kept out of calibration. "
 
 
 def standing_header(standings: Sequence[Standing]) -> tuple[str, ...]:
     """Names of the columns, each figure with its count of photos."""
+    halves = [one.choosing for one in standings if one.choosing]
+    chooser = f"choosing half{_count(halves)}"
     validation, test = (_count(getattr(one, split) for one in standings) for split in ("validation", "test"))
     return (
         "configuration",
         "settings",
         "seeds",
-        f"validation{validation}",
+        chooser if halves else f"validation{validation}",
         "± seeds",
         f"test{test}",
         "95 % interval",
@@ -65,12 +72,12 @@ def _count(found: Iterable[Estimate | None]) -> str:
 
 
 def standing_cells(one: Standing) -> tuple[str, ...]:
-    test = one.test
+    test, chooser = one.test, one.choosing or one.validation
     return (
         one.configuration.name,
         settings_text(one),
         str(len(one.seeds)) if one.status == "finished" else f"{len(one.seeds)}, {one.status}",
-        "–" if one.validation is None else f"{100 * one.validation.value:.1f} %",
+        "–" if chooser is None else f"{100 * chooser.value:.1f} %",
         "–" if one.spread is None else _spread(one),
         "–" if test is None else f"{100 * test.value:.1f} %",
         "–" if test is None else f"{100 * test.low:.1f} – {100 * test.high:.1f}",

@@ -61,16 +61,19 @@ def configuration(space: Space, variant: str, point: Mapping[str, Any], name: st
     )
 
 
-def recipe_data(space: Space, one: Configuration) -> dict[str, Any]:
+def recipe_data(space: Space, one: Configuration, *, halved: bool = False) -> dict[str, Any]:
     """The recipe of a configuration as plain data: only what is set, since some sections ask what is.
 
     [split] and [data] are those of the space's recipe for all, so that all have the same photos.
+    halved: whether half of the validation photos choose among runs, and are kept out of calibration
     """
     data, base = _loaded(one.recipe), _loaded(space.base)
     for section in ("split", "data"):
         data.pop(section, None)
         if section in base:
             data[section] = base[section]
+    if halved:
+        data["split"] = {**data.get("split", {}), "reserve": True}
     for key, value in one.settings.items():
         section, _, name = key.partition(".")
         data[section] = {**data.get(section, {}), name: value}
