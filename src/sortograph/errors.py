@@ -21,7 +21,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from pathlib import PurePath
-from typing import ClassVar
+from typing import ClassVar, Literal, get_args
+
+# Why a photo cannot be read, for programs. Stable: `serve` sends them, and its page has words for each.
+PhotoCode = Literal[
+    "empty", "not-an-image", "unsupported", "damaged", "truncated", "too-large", "slow", "crashed"
+]
+PHOTO_CODES: tuple[PhotoCode, ...] = get_args(PhotoCode)
 
 
 class SortographError(Exception):
@@ -71,7 +77,24 @@ class DataError(SortographError):
 
 
 class PhotoError(DataError):
-    """One photo cannot be read; `what` is the reason."""
+    """One photo cannot be read; `what` is the reason in words, `code` its kind, of `PHOTO_CODES`.
+
+    >>> PhotoError("empty file", code="empty").code
+    'empty'
+    """
+
+    def __init__(
+        self, what: str, *, code: PhotoCode = "damaged", where: str = "", expected: str = "", fix: str = ""
+    ) -> None:
+        super().__init__(what, where=where, expected=expected, fix=fix)
+        self.code = code
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuild_photo_error, (self.what, self.code, self.where, self.expected, self.fix)
+
+
+def _rebuild_photo_error(what: str, code: PhotoCode, where: str, expected: str, fix: str) -> PhotoError:
+    return PhotoError(what, code=code, where=where, expected=expected, fix=fix)
 
 
 class BundleError(SortographError):

@@ -56,7 +56,7 @@ def test_progress_is_told_without_numpy():
 @pytest.mark.parametrize(
     ("kind", "plugins"),
     [
-        ("JPEG", set()),
+        ("JPEG", {"Jpeg"}),
         ("PNG", set()),
         ("GIF", set()),
         ("WEBP", {"WebP"}),
@@ -64,7 +64,7 @@ def test_progress_is_told_without_numpy():
         ("AVIF", {"Avif"}),
     ],
 )
-def test_a_photo_loads_its_own_plugin_and_the_common_ones(tmp_path, kind, plugins):
+def test_a_photo_loads_few_plugins(tmp_path, kind, plugins):
     if kind == "AVIF" and not features.check("avif"):
         pytest.skip("this Pillow has no AVIF")
     Image.new("RGB", (8, 8)).save(tmp_path / "photo", kind)
@@ -73,7 +73,7 @@ def test_a_photo_loads_its_own_plugin_and_the_common_ones(tmp_path, kind, plugin
         "from sortograph.images.decode import decode\n"
         f"decode(Path({str(tmp_path / 'photo')!r}).read_bytes(), at_least=(4, 4))\n"
     )
-    common = {"Bmp", "Gif", "Jpeg", "Ppm", "Png"}  # by Image.preinit, which Image.open calls in any case
+    common = {"Bmp", "Gif", "Jpeg", "Ppm", "Png"} if kind != "JPEG" else set()  # by Image.preinit
     loaded = {name[4:-11] for name in modules if name.startswith("PIL.") and name.endswith("ImagePlugin")}
     assert loaded == common | plugins
 

@@ -53,8 +53,8 @@ def hoped(kind: Kind, error: float, taught: float, seen: Sequence[Seen]) -> Hope
     seen: the steps of this run so far, of which those of the same kind count, each as much as the rule of
         thumb. Mirrored views cannot remove the errors that the model makes on what it was taught.
 
-    >>> hoped("joined", 0.1, 0.0, [])
-    Hope(gain=0.02, why='20 % of the errors, a rule of thumb')
+    >>> hoped("joined", 0.5, 0.0, [])
+    Hope(gain=0.1, why='20 % of the errors, a rule of thumb')
     >>> hoped("joined", 0.1, 0.0, [Seen("joined", 0.2, 0.1)]).why
     '35 % of the errors, by 1 such step in this run and a rule of thumb'
     """

@@ -91,7 +91,7 @@ def judge_and_bundle(job: Job, made: Made) -> Judged:
     tables = [answered.table for answered in found.values()]
     evaluation = judge_all(index, tables, temperature=temperature)
     if "validation" in found:
-        figures = _figures(index, found["validation"].table, chose, temperature)
+        figures = choosing_figures(index, found["validation"].table, chose, temperature)
         evaluation["validation"] = replace(evaluation["validation"], chose=len(chose), choosing=figures)
     golden = run(golden_photos(job.pixels.spec.size)).logits
     _check_finite(golden, made)
@@ -138,7 +138,7 @@ def _choosing(job: Job, made: Made) -> Rows:
     return np.union1d(made.chose, kept)
 
 
-def _figures(
+def choosing_figures(
     index: DatasetIndex, table: PredictionTable, chose: Rows, temperature: float
 ) -> dict[str, Estimate]:
     """What the photos that choose say of the model, apart from those that calibrate."""

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sortograph import runs
-from sortograph.api.judging import Answered, predict_split
+from sortograph.api.answers import uncalibrated
+from sortograph.api.judging import Answered, choosing_figures, predict_split
 from sortograph.api.placing import NEW, matched, placed, run_index
 from sortograph.api.telling import tell_rejected
 from sortograph.api.writing import check_place
@@ -28,6 +29,7 @@ from sortograph.records import (
     SPLITS,
     DatasetIndex,
     EvaluationResult,
+    PredictionTable,
     Progress,
     Rejected,
     RunRecord,
@@ -158,7 +160,10 @@ def _on_photos(
     tell_rejected(index, progress)
     tables = [answered.table for answered in _answered(index, bundle, progress).values()]
     temperature = bundle.manifest.temperature
-    evaluation = _with_chosen(judge_all(index, tables, temperature=temperature), record)
+    evaluation = judge_all(index, tables, temperature=temperature)
+    if record is not None:
+        evaluation = _with_chosen(evaluation, record)
+        evaluation = _with_choosing(evaluation, record, index, tables, temperature)
     if out is not None:
         folder = runs.new_run("evaluation", out)
         runs.write_evaluation(folder, evaluation)
@@ -167,16 +172,38 @@ def _on_photos(
 
 
 def _with_chosen(
-    evaluation: Mapping[str, EvaluationResult], record: RunRecord | None
+    evaluation: Mapping[str, EvaluationResult], record: RunRecord
 ) -> dict[str, EvaluationResult]:
     """How many photos of a split helped to choose the model, as its run knows of whole splits."""
-    known = {} if record is None else record.evaluation
+    known = record.evaluation
     return {
         split: replace(result, chose=known[split].chose)
         if split in known and known[split].n == result.n
         else result
         for split, result in evaluation.items()
     }
+
+
+def _with_choosing(
+    evaluation: dict[str, EvaluationResult],
+    record: RunRecord,
+    index: DatasetIndex,
+    tables: Sequence[PredictionTable],
+    temperature: float,
+) -> dict[str, EvaluationResult]:
+    """Figures of the validation photos that choose, where all of them are here."""
+    own = run_index(record)
+    rows = own.rows("validation")
+    choosing = uncalibrated(record, own, [own.paths[row] for row in rows.tolist()])
+    table = next((table for table in tables if table.split == "validation"), None)
+    if choosing is None or table is None:
+        return evaluation
+    contents = {own.sha256[row] for row in rows[choosing].tolist()}
+    here = table.rows[[index.sha256[row] in contents for row in table.rows.tolist()]]
+    if not len(here) or len(here) != evaluation["validation"].chose:
+        return evaluation
+    figures = choosing_figures(index, table, here, temperature)
+    return evaluation | {"validation": replace(evaluation["validation"], choosing=figures)}
 
 
 def _answered(index: DatasetIndex, bundle: Bundle, progress: Progress) -> dict[str, Answered]:

@@ -22,8 +22,8 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+from sortograph.errors import PhotoCode
 from sortograph.images.process import Alone, Process, command
-from sortograph.images.refusals import Code
 from sortograph.images.worker import Job, Reading
 from sortograph.records import PreprocessSpec
 
@@ -244,7 +244,7 @@ class _Chunk:
         self.readings.append(reading)
         self.suspect = False
 
-    def refuse(self, reason: str, code: Code = "crashed") -> None:
+    def refuse(self, reason: str, code: PhotoCode = "crashed") -> None:
         self.add(Reading(None, reason, (), code))
 
 

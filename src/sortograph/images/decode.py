@@ -25,9 +25,8 @@ import PIL
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError, features
 
-from sortograph.errors import PhotoError
+from sortograph.errors import PhotoCode, PhotoError
 from sortograph.images.colour import WIDE_GREY, Stored, converter, stored, strips, to_rgb
-from sortograph.images.refusals import Code, Refused
 from sortograph.records.looks import ANIMATED, CMYK, PALETTE, TURNED, WIDE
 
 __all__ = ["MAX_BYTES", "MAX_PIXELS", "SUFFIXES", "Opened", "contract", "decode", "measure", "open_photo"]
@@ -224,9 +223,11 @@ def _orientation(image: Image.Image) -> int:
 
 def _open(data: bytes) -> Image.Image:
     if not data:
-        raise Refused("empty", "empty file")
+        raise PhotoError("empty file", code="empty")
     if len(data) > MAX_BYTES:
-        raise Refused("too-large", f"{len(data) / 1e6:.0f} MB, above the limit of {MAX_BYTES / 1e6:.0f} MB")
+        raise PhotoError(
+            f"{len(data) / 1e6:.0f} MB, above the limit of {MAX_BYTES / 1e6:.0f} MB", code="too-large"
+        )
     try:
         image = _identified(data)
     except UnidentifiedImageError:
@@ -234,9 +235,9 @@ def _open(data: bytes) -> Image.Image:
     width, height = image.size
     if width * height > MAX_PIXELS:
         limit = f"{MAX_PIXELS / 1e6:.0f} megapixels"
-        raise Refused("too-large", f"{width}×{height} pixels, above the limit of {limit}")
+        raise PhotoError(f"{width}×{height} pixels, above the limit of {limit}", code="too-large")
     if width < 1 or height < 1:
-        raise Refused("damaged", f"{width}×{height} pixels")
+        raise PhotoError(f"{width}×{height} pixels", code="damaged")
     return image
 
 
@@ -266,11 +267,11 @@ def _formats(data: bytes) -> tuple[str, ...]:
     return tuple(name for name in names if name in Image.OPEN)
 
 
-def _unidentified(data: bytes) -> Refused:
+def _unidentified(data: bytes) -> PhotoError:
     for offset, mark, name in _MARKS:
         if data.startswith(mark, offset):
-            return Refused("damaged", f"damaged, or a kind of {name} that cannot be read")
-    return Refused("not-an-image", f"not a photo that can be read ({', '.join(FORMATS)})")
+            return PhotoError(f"damaged, or a kind of {name} that cannot be read", code="damaged")
+    return PhotoError(f"not a photo that can be read ({', '.join(FORMATS)})", code="not-an-image")
 
 
 def _announced(data: bytes) -> str:
@@ -309,7 +310,7 @@ def _has_heif(data: bytes) -> bool:
         if b"avif" in data[8:64]:
             return False
         what = 'a HEIC photo; to read it: pip install "sortograph[heic]"'
-        raise Refused("unsupported", what) from None
+        raise PhotoError(what, code="unsupported") from None
     if "HEIF" not in Image.OPEN:
         plugin.register_heif_opener()
     return True
@@ -325,13 +326,13 @@ def photo_errors() -> Iterator[None]:
     except Image.DecompressionBombError as error:
         pixels = re.search(r"\d+", str(error))
         found = f"{int(pixels[0]) / 1e6:.0f} megapixels" if pixels else "too many pixels"
-        raise Refused("too-large", f"{found}, above the limit of {MAX_PIXELS / 1e6:.0f}") from None
+        raise PhotoError(f"{found}, above the limit of {MAX_PIXELS / 1e6:.0f}", code="too-large") from None
     except MemoryError:
-        raise Refused("too-large", "too large to decode in memory") from None
+        raise PhotoError("too large to decode in memory", code="too-large") from None
     except Exception as error:
         line = _first_line(error)
-        code: Code = "truncated" if "truncated" in line.lower() else "damaged"
-        raise Refused(code, f"damaged ({line})") from None
+        code: PhotoCode = "truncated" if "truncated" in line.lower() else "damaged"
+        raise PhotoError(f"damaged ({line})", code=code) from None
 
 
 def _first_line(error: Exception) -> str:

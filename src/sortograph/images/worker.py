@@ -48,7 +48,7 @@ class Reading:
     facts   None when it was refused; without a look when none was asked for
     reason  why it was refused, else ""
     pixels  uint8 (h, w, 3), one for each size that was asked for; () when it was refused
-    code    the kind of reason, of `refusals.CODES`, from crews and uploads; else ""
+    code    the kind of reason, of `errors.PHOTO_CODES`, from crews and uploads; else ""
     """
 
     facts: PhotoFacts | None

@@ -21,12 +21,11 @@ from typing import cast
 import numpy as np
 from PIL import Image
 
-from sortograph.errors import PhotoError
+from sortograph.errors import PhotoCode, PhotoError
 from sortograph.images.crew import Crew, Limits
 from sortograph.images.decode import MAX_PIXELS, measure
 from sortograph.images.preprocess import prepare
 from sortograph.images.process import Alone, Process, command
-from sortograph.images.refusals import Code, Refused, code_of
 from sortograph.images.worker import Job, Reading, framed, serve_pipe
 from sortograph.records import PreprocessSpec
 
@@ -58,15 +57,15 @@ class Upload(Job):
 
     def answer(self, path: str) -> bytes:
         data = cast(bytes, path)
-        code: Code
+        code: PhotoCode
         try:
             width, height = measure(data)
             if width * height > self.most:
                 limit = f"{self.most / 1e6:g} megapixels"
-                raise Refused("too-large", f"{width}×{height} pixels, above the limit of {limit}")
+                raise PhotoError(f"{width}×{height} pixels, above the limit of {limit}", code="too-large")
             return _READ + b"".join(prepare(data, spec).tobytes() for spec, _ in self.sizes)
         except PhotoError as error:
-            code, reason = code_of(error), error.what
+            code, reason = error.code, error.what
         except MemoryError:
             code, reason = "too-large", "too large to decode in memory"
         return f"\0{code}\n{reason}".encode("utf-8", "backslashreplace")

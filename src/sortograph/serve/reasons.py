@@ -8,12 +8,12 @@ from typing import Literal
 import numpy as np
 
 from sortograph.bundle.doubts import UNLIKE
-from sortograph.images.refusals import Code
+from sortograph.errors import PhotoCode
 from sortograph.records import Prediction
 from sortograph.serve.models import Model
 
 NO_NUMBER: Literal["no-number"] = "no-number"  # the model has none for this photo
-ErrorCode = Code | Literal["no-number", "stopping"]
+ErrorCode = PhotoCode | Literal["no-number", "stopping"]
 DoubtCode = Literal["unlike", "low-confidence", "no-class", "several-classes"]
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from devtools import MISSING, Tab
 from page_tools import COLOURS, add, choose, focus, forgive, ready, words
-from sortograph.images.refusals import CODES
+from sortograph.errors import PHOTO_CODES
 from sortograph.serve import assets
 from sortograph.serve.reasons import ErrorCode
 
@@ -101,7 +101,7 @@ def test_why_a_photo_cannot_be_read_is_said_in_the_page_s_language(browser, site
 
 
 def test_the_page_has_words_for_every_code():
-    asked = {*CODES, *(code for each in get_args(ErrorCode) for code in get_args(each))}
+    asked = {*PHOTO_CODES, *(code for each in get_args(ErrorCode) for code in get_args(each))}
     assert {key.removeprefix("unreadable.") for key in words("en") if key.startswith("unreadable.")} == asked
 
 
