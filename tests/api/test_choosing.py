@@ -104,3 +104,22 @@ def test_groups_of_the_photos_that_choose_are_kept_whole(made):
     n = len(seats(index)[0])
     assert 0 < n < 60
     assert f"Tied on {n} validation photos" in found.reason
+
+
+@pytest.mark.parametrize("worse", [0, 25])
+def test_a_choice_that_the_test_photos_speak_against_is_told(tmp_path, worse):
+    """The weaker run has no gap at all, and thirty photos cannot tell it from the other."""
+    index = index_of()
+    choose, train = seats(index)[0], index.rows("train")
+    weak = {"validation": choose[:3], "train": range(len(train) // 10), "test": range(worse)}
+    places = [
+        write_run(tmp_path / "weak", index, weak, calibrated="half"),
+        write_run(tmp_path / "strong", index, {"validation": choose[-1:]}, calibrated="half"),
+    ]
+    found = sortograph.compare(places, choose=True)
+    assert Path(found.chosen).name == "weak"
+    told = [note for note in found.notes if "could not tell weak" in note]
+    assert len(told) == (worse > 0)
+    if told:
+        assert "strong (by " in told[0]
+        assert "--set split.validation=0.3" in told[0]

@@ -69,8 +69,28 @@ def with_choice(compared: Compared, by: Voters) -> Compared:
         tied=tuple(runs[k].run for k in choice.tied),
         chosen=runs[choice.chosen].run,
         reason=_reason(runs, choice, by, gap),
-        notes=(*compared.notes, *([by.note] if by.note else [])),
+        notes=(*compared.notes, *([by.note] if by.note else []), *_contradiction(compared, choice, by)),
     )
+
+
+def _contradiction(compared: Compared, choice: Choice, by: Voters) -> list[str]:
+    """Where too few photos chose: those that judge tell the chosen run from a better one it is tied with."""
+    chosen = compared.runs[choice.chosen]
+    names = {compared.runs[k].run: compared.runs[k].name for k in choice.tied if k != choice.chosen}
+    better = []
+    for pair in compared.pairs:
+        sign = 1 if pair.b == chosen.run else -1
+        other = pair.a if sign == 1 else pair.b
+        ahead = 100 * sign * pair.difference.value
+        if chosen.run in (pair.a, pair.b) and other in names and pair.shown and ahead > 0:
+            better.append(f"{names[other]} (by {ahead:.1f} points)")
+    if not better:
+        return []
+    told = f"{counted(by.right.shape[1], 'validation photo')} could not tell {chosen.name} from runs that are"
+    return [
+        f"{told} better on the {compared.split} photos: {listed(better)}; "
+        "train with more of them, --set split.validation=0.3, for a choice that sees such differences"
+    ]
 
 
 def _gap_text(gap: float, by: Voters) -> str:
