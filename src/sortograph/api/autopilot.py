@@ -33,8 +33,8 @@ from sortograph.training.heads.balance import is_uneven
 
 _ENDLESS = Budget(None)
 # Seconds that a backbone costs when it is used for the first time: with loading torch and timm, and without.
-_EXPORT, _EXPORT_AGAIN = 15.0, 5.0
-_BIGGER = 2.0  # how much longer the next backbone may take for a photo
+_EXPORT, _EXPORT_AGAIN = 7.0, 2.0
+_MIRRORED = 2.0  # how much longer a photo takes that is seen mirrored, too
 _MEASURING = 1.5  # seconds, about, that it may take to find how fast a backbone is with photos of the user
 _LIGHTER = 0.7  # the share of the time, at most, with which another backbone goes first
 _TRIES = 16  # blank photos that tell the pace of a backbone all of whose embeddings are there
@@ -230,7 +230,7 @@ class _AutoMaker:
         unjudged = [name for name in names if mirror or name not in have]
         export = _EXPORT_AGAIN if "timm" in sys.modules else _EXPORT
         unknown = [name for name in new if not is_exported(name, settings.backbone, settings.pixels)]
-        slower = _BIGGER if unknown or mirror else 1.0  # what is exported is measured before it is used
+        slower = _MIRRORED if mirror else 1.0  # another backbone is measured as soon as it is open
         train = len(job.index.rows("train"))
         photos = len(new) * train + len(unjudged) * (len(job.index) - train)
         seconds = len(unknown) * export + photos * self._pace(best.maker) * slower + 2 * best.seconds
