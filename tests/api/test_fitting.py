@@ -93,7 +93,7 @@ def test_training_photos_are_thinned_and_those_that_judge_are_not(index, keeper)
     assert len(set(Counter(found.index.labels[found.index.rows("train")].tolist()).values())) == 1
     assert "trained on 42 of 120 training photos" in found.lines[0]
     assert found.lines[-1].startswith(
-        "with more time: the other 78 photos would be embedded in about 10 s more"
+        "with more time: the 78 photos without embeddings would take about 10 s more"
     )
 
 
@@ -175,7 +175,7 @@ def test_a_run_on_fewer_photos_says_so_everywhere(thin_run):
     assert rows_of(record.folder)["train"] == 12
     assert record.evaluation["train"].n == 12
     assert record.evaluation["test"].n == rows_of(record.folder)["test"] == 3
-    for start in ("trained on 12 of ", "judged on 3 of ", "with more time: the other "):
+    for start in ("trained on 12 of ", "judged on 3 of ", "with more time: the "):
         assert sum(line.startswith(start) for line in record.decisions) == 1
         assert sum(line.startswith(start) for line in said) == 1
     before = runs.read_data(record.folder)

@@ -510,3 +510,13 @@ def test_nothing_is_written_among_the_photos(photos, space, watch):
     watch(photos)
     with pytest.raises(UsageError, match="among the photos"):
         sortograph.sweep(photos, space=space, out=photos / "sweep")
+
+
+def test_a_run_that_had_no_time_for_all_photos_is_refused(photos, space, tmp_path, quickly, monkeypatch):
+    """Figures of runs on other photos cannot be compared."""
+    monkeypatch.setattr("sortograph.api.sweeping.is_thinned", lambda _: True)
+    with pytest.raises(RunError, match="no time for all photos") as raised:
+        sortograph.sweep(photos, space=space, out=tmp_path / "sweep")
+    assert "auto.budget" in str(raised.value)
+    assert f"--out {tmp_path / 'sweep'}" in raised.value.fix
+    assert len(quickly.calls) == 1

@@ -235,6 +235,35 @@ def test_workers_that_end_while_they_start_are_replaced_for_ever(monkeypatch):
     assert len(starts) == 5
 
 
+def test_workers_that_cannot_be_started_are_waited_for(monkeypatch):
+    """As where there is no room for another process: nor are photos read in that of the server then."""
+    spec, starts = PreprocessSpec(size=(8, 8)), []
+
+    def refusing(memory, module):
+        starts.append(module)
+        if 1 < len(starts) < 5:
+            raise OSError(11, "no room for another process")
+        return command(memory, module)
+
+    monkeypatch.setattr("sortograph.serve.decoding.command", refusing)
+    monkeypatch.setattr("sortograph.serve.decoding._AGAIN", 0.01)
+
+    async def run():
+        decoders = Decoders(1)
+        try:
+            await decoders.start()
+            os.kill(decoders.pids()[0], getattr(signal, "SIGKILL", signal.SIGTERM))
+            reading = await decoders.read(photo(), spec)
+            return reading.reason, decoders.pids()
+        finally:
+            decoders.close()
+
+    reason, pids = asyncio.run(run())
+    assert reason == ""
+    assert len(pids) == 1
+    assert len(starts) == 5
+
+
 def test_names_of_models(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     paths = ["runs/a", "runs/a/model.onnx", "b.onnx", "other/b.onnx", "model.onnx"]

@@ -124,6 +124,8 @@ class _AutoMaker:
             return
         best, least = None, _LIGHTER * needed
         for name in self._others:
+            if time.monotonic() >= late:
+                break
             if not is_exported(name, self._settings.backbone, self._settings.pixels):
                 continue
             try:

@@ -86,10 +86,11 @@ def _contradiction(compared: Compared, choice: Choice, by: Voters) -> list[str]:
             better.append(f"{names[other]} (by {ahead:.1f} points)")
     if not better:
         return []
+    judges = "the test photos" if compared.split == "test" else "the given photos"
     told = f"{counted(by.right.shape[1], 'validation photo')} could not tell {chosen.name} from runs that are"
     return [
-        f"{told} better on the {compared.split} photos: {listed(better)}; "
-        "train with more of them, --set split.validation=0.3, for a choice that sees such differences"
+        f"{told} better on {judges}: {listed(better)}; "
+        "more of them (--set split.validation=0.3 where the folder has no splits of its own) see more"
     ]
 
 

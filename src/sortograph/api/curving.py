@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from sortograph import runs
 from sortograph.api.opening import is_exported, open_backbone
 from sortograph.api.reading import read_photos
-from sortograph.dataset.thinning import as_thinned
+from sortograph.dataset.thinning import as_thinned, is_thinned
 from sortograph.errors import RunError, SortographError
 from sortograph.features import FeatureKeeper, GraphEmbedder
 from sortograph.models import registry
@@ -54,8 +55,10 @@ def same_photos(
     record: RunRecord, settings: Recipe, photos: Path, progress: Progress, keeper: FeatureKeeper | None = None
 ) -> DatasetIndex:
     """The photos of a run, read again. Raises RunError when they, their labels or splits are others."""
-    index = read_photos(photos, settings, progress, keeper=keeper).index
-    index = as_thinned(index, runs.read_data(record.folder))
+    before = runs.read_data(record.folder)
+    if keeper is not None and is_thinned(before.notes):
+        keeper.until = time.monotonic()  # nothing is embedded that was left out
+    index = as_thinned(read_photos(photos, settings, progress, keeper=keeper).index, before)
     if index.fingerprint != record.fingerprint:
         raise RunError(
             "the photos are not those that the run had",

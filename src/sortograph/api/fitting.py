@@ -44,7 +44,7 @@ def fitted(index: DatasetIndex, keeper: FeatureKeeper, late: float, *, seed: int
         keeper.embed_until(index, teaching, _share(late, 0.5 if views else 1.0)),
     ]
     if not keeper.lacking(index, teaching):
-        paces.append(keeper.embed_until(index, judging, late))
+        paces.append(keeper.embed_until(index, judging, _share(late, 0.5 if views else 1.0)))
     splits = np.array(index.splits)
     orders = (teaching, *(judging[splits[judging] == split] for split in ("validation", "test")))
     some = thinned(index, [row for order in orders for row in _beginning(index, keeper, order)])
@@ -70,7 +70,7 @@ def _more(index: DatasetIndex, keeper: FeatureKeeper, paces: Sequence[Pace]) -> 
     photos = sum(pace.photos for pace in paces)
     if photos:
         seconds = sum(pace.seconds for pace in paces) / photos * missing
-        what = f"the other {counted(missing, 'photo')} would be embedded in about {seconds:.0f} s more"
+        what = f"the {counted(missing, 'photo')} without embeddings would take about {seconds:.0f} s more"
     else:
         what = f"{counted(missing, 'photo')} would be embedded, too"
     return f"with more time: {what}; embeddings are kept, so that the same command goes further"

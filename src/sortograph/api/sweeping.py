@@ -26,6 +26,7 @@ from sortograph.api.sweep_folders import (
 from sortograph.api.telling import tell_notes, tell_rejected
 from sortograph.api.training import train
 from sortograph.api.writing import check_place
+from sortograph.dataset.thinning import is_thinned
 from sortograph.errors import DataError, Interrupted, MissingExtra, RunError, UsageError, command, counted
 from sortograph.files import make_folder, write_atomic
 from sortograph.recipe import Recipe, load_recipe
@@ -311,6 +312,13 @@ def _trained(task: RunTask, progress: Progress) -> RunRecord:
 def _take(job: _Job, course: Course, outcome: RunOutcome) -> None:
     if outcome.status == "interrupted":
         raise KeyboardInterrupt
+    if outcome.record is not None and is_thinned(outcome.record.decisions):
+        raise RunError(
+            "its budget had no time for all photos, and runs of a sweep must have the same",
+            where=str(outcome.task.folder),
+            expected="more time for a run: --set auto.budget=3600",
+            fix=f"{_again(job)}, which goes further: embeddings are kept",
+        )
     course.take(outcome)
     if outcome.status == "pruned":
         _mark(outcome.task.folder)

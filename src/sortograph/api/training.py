@@ -26,8 +26,9 @@ from sortograph.api.tracking import Tracking
 from sortograph.api.writing import check_place
 from sortograph.caches import cache_folder
 from sortograph.dataset import write_index
-from sortograph.dataset.thinning import as_thinned
+from sortograph.dataset.thinning import as_thinned, is_thinned
 from sortograph.errors import Interrupted, MissingExtra, RunError, UsageError, command
+from sortograph.features import FeatureKeeper
 from sortograph.files import write_atomic
 from sortograph.recipe import DEFAULT, Recipe, load_recipe, make_recipe, recipe_toml
 from sortograph.records import DatasetIndex, Progress, RunRecord, Said, silent
@@ -190,6 +191,8 @@ def _read(
     source: Source, settings: Recipe, maker: Maker, progress: Progress, before: DatasetIndex | None = None
 ) -> DatasetIndex:
     """before: what the run that goes on had, where its time did not suffice for all photos"""
+    if before is not None and is_thinned(before.notes) and isinstance(maker.keeper, FeatureKeeper):
+        maker.keeper.until = time.monotonic()  # nothing is embedded that was left out
     read = read_photos(source.photos, settings, progress, keeper=maker.keeper)
     if source.corrections is not None:
         read = corrected(read, source.corrections, settings, progress, maker.keeper)

@@ -100,10 +100,15 @@ def thinning_notes(index: DatasetIndex) -> tuple[str, ...]:
     return tuple(note for note in index.notes if _MARK in note)
 
 
+def is_thinned(told: Iterable[str]) -> bool:
+    """Whether photos were left out, since the time did not suffice; told: notes of an index, or decisions."""
+    return any(_MARK in line for line in told)
+
+
 def as_thinned(index: DatasetIndex, before: DatasetIndex) -> DatasetIndex:
     """The index with the photos that `before` kept of it; as it is where nothing was left out, or more has
     changed since."""
-    if not thinning_notes(before):
+    if not is_thinned(before.notes):
         return index
     kept = set(before.paths)
     some = index[np.array([path in kept for path in index.paths], dtype=np.bool_)]

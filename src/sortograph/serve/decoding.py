@@ -13,6 +13,7 @@ import math
 import time
 from asyncio import CancelledError
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError as Closed
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -103,6 +104,17 @@ class _Crew(Crew):
 
     def new_process(self) -> Process:
         return _Worker(command(self.limits.memory, __name__))
+
+    def new_worker(self) -> Process | Alone:
+        """Waits where none can be started, as without room for another process. Raises Closed."""
+        while self.proven:
+            try:
+                return self.new_process()
+            except OSError:
+                if not self._hands:  # nobody waits any more
+                    raise Closed from None
+                time.sleep(_AGAIN)
+        return super().new_worker()
 
     def lost(self, worker: Process | Alone) -> None:
         if not self.proven:

@@ -21,7 +21,8 @@ _NAMED = 6
 CAUTION = (
     "All validation photos choose, those that calibrated the runs too, so what the chosen run promises of "
     "its thresholds and label sets is a little optimistic: `sortograph evaluate RUN PHOTOS` on photos kept "
-    "apart is the honest judge. A sweep that is begun anew keeps half of them for choosing alone."
+    "apart is the honest judge. A new sweep keeps half of them for choosing alone, unless split.reserve is "
+    "false."
 )
 
 
