@@ -14,6 +14,9 @@ from PIL import Image
 
 import sortograph
 from sortograph.records import RunRecord
+from swept import make_record, quickly, space
+
+__all__ = ["make_record", "quickly", "space"]  # fixtures that stand elsewhere
 
 CLASSES = ("red", "green", "blue")
 TINY = (

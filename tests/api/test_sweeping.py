@@ -9,106 +9,16 @@ import tomllib
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 import sortograph
 from sortograph import runs
 from sortograph.api import sweeping, transfer
-from sortograph.api.placing import run_index
 from sortograph.api.sweep_folders import kept_run
-from sortograph.dataset.halves import halved
 from sortograph.errors import DataError, GateError, Interrupted, RunError, UsageError, WeightsError
-from sortograph.evaluation import wilson
 from sortograph.recipe import load_recipe, recipe_text
-from sortograph.records import EpochRow, EvaluationResult, RunRecord
 from sortograph.records.sweeps import RunTask
-from sortograph.sweeps.conclusions import CAUTION
-
-SPACE = """
-name = "tiny"
-recipe = "weather-base"
-seeds = [1, 2]
-reference = "adam"
-[set]
-"pixels.size" = 16
-"model.filters" = [4]
-"model.dense" = [8]
-"train.epochs" = 1
-"train.batch_size" = 8
-"train.precision" = "float32"
-[[variant]]
-name = "adam"
-[[variant]]
-name = "sgd"
-set = { "train.optimiser" = "sgd" }
-[[claims]]
-text = "Adam is better"
-better = "adam"
-worse = "sgd"
-"""
-
-
-@pytest.fixture
-def space(tmp_path):
-    file = tmp_path / "tiny.toml"
-    file.write_text(SPACE)
-    return file
-
-
-@pytest.fixture
-def quickly(monkeypatch, make_record):
-    """No run is trained: each leaves what a sweep reads. `calls` has what was asked for."""
-    calls: list[dict] = []
-
-    def train(photos, **given):
-        folder = Path(given["out"])
-        calls.append({**given, "photos": photos})
-        if fail := quick.fails.get(folder.name):
-            raise fail
-        recipe = load_recipe(str(given["recipe"]), given["overrides"], given["seed"])
-        record = replace(make_record(folder), recipe=recipe.to_dict())
-        runs.new_run("tiny", folder)
-        runs.write_run(record)
-        runs.write_history(folder, record.history)
-        runs.write_evaluation(folder, record.evaluation)
-        counts = {"train": 40, "validation": 10, "test": 10}
-        photos_of = [(split, n) for split, count in counts.items() for n in range(count)]
-        lines = [f"{n}.png,{split},a,a,0.9,{str(n % 5 > 0).lower()}" for split, n in photos_of]
-        (folder / "predictions.csv").write_text(
-            "path,split,label,predicted,probability,right\n" + "\n".join(lines)
-        )
-        return runs.read_run(folder)
-
-    class Quick:
-        def __init__(self):
-            self.calls, self.fails = calls, {}
-
-    quick = Quick()
-    monkeypatch.setattr(sweeping, "train", train)
-    return quick
-
-
-@pytest.fixture
-def make_record():
-    def made(folder):
-        evaluation = {
-            split: EvaluationResult(
-                split, n, {"accuracy": wilson(right, n)}, (), np.zeros((3, 3), np.int64), {}
-            )
-            for split, right, n in (("train", 15, 18), ("validation", 8, 10), ("test", 8, 10))
-        }
-        by_half = {"chose": 5, "choosing": {"accuracy": wilson(3, 5)}}
-        evaluation["validation"] = replace(evaluation["validation"], **by_half)
-        facts = {"status": "finished", "best_epoch": 1, "seconds": 4.0}
-        row = EpochRow(1, 0.5, 0.75, 0.6, 0.7, 1e-3, 1.5, 80.0)
-        return RunRecord(folder.name, folder, {"name": "t"}, "f" * 64, 1, {}, (row,), evaluation, **facts)
-
-    return made
-
-
-def titles(quickly):
-    return [Path(call["out"]).name for call in quickly.calls]
+from swept import SPACE, titles
 
 
 @pytest.mark.usefixtures("bare")
@@ -133,77 +43,6 @@ def test_a_sweep_from_photos_to_its_conclusion(photos, space, tmp_path, watch):
     assert json.loads((out / "sweep.json").read_text())["status"] == "finished"
     assert swept.conclusion in (out / "conclusion.md").read_text(encoding="utf-8")
     assert any(getattr(event, "text", "").startswith("2 of 2: ") for event in said)
-
-
-@pytest.mark.usefixtures("bare")
-def test_half_of_the_validation_photos_choose_and_the_others_calibrate(photos, space, tmp_path):
-    """Trained for real, with an epoch that nothing chooses: by itself, such a run calibrates on all."""
-    changes = ["split.validation=0.4", "train.keep=last"]
-    swept = sortograph.sweep(photos, space=space, out=tmp_path / "sweep", seeds=[1], overrides=changes)
-    best = swept.standings[0]
-    record = runs.read_run(tmp_path / "sweep" / "runs" / f"{best.configuration.name}-seed1")
-    index = run_index(record)
-    select, calibrate = halved(index, index.rows("validation"), record.recipe["split"]["seed"])
-    assert record.trust.n == len(calibrate) > 1
-    with (record.folder / "predictions.csv").open(encoding="utf-8", newline="") as file:
-        right = {row["path"]: row["right"] == "true" for row in csv.DictReader(file)}
-    by_hand = [right[index.paths[row]] for row in select.tolist()]
-    assert best.score == best.choosing.value == pytest.approx(np.mean(by_hand))
-    assert (best.choosing.n, best.validation.n) == (len(select), len(select) + len(calibrate))
-    assert f"n = {len(select)}), {best.configuration.name} is chosen" in swept.conclusion
-    assert tomllib.loads((tmp_path / "sweep" / "space.toml").read_text())["found"]["choosing"] == len(select)
-
-
-def age(out):
-    """The folder as it was written when all validation photos chose."""
-    for file in (out / "space.toml", *(out / "recipes").iterdir()):
-        lines = file.read_text().splitlines()
-        kept = [line for line in lines if not line.startswith(("reserve = ", "choosing = "))]
-        assert len(kept) == len(lines) - 1
-        file.write_text("\n".join(kept))
-    for file in out.glob("runs/*/run.json"):
-        data = json.loads(file.read_text())
-        del data["recipe"]["split"]["reserve"]
-        file.write_text(json.dumps(data))
-        file = file.with_name("evaluation.json")
-        data = json.loads(file.read_text())
-        del data["splits"]["validation"]["choosing"]
-        file.write_text(json.dumps(data))
-
-
-def test_a_sweep_that_began_with_all_photos_choosing_ends_so(photos, space, tmp_path, quickly):
-    out = tmp_path / "sweep"
-    new = sortograph.sweep(photos, space=space, out=out)
-    assert (new.standings[0].score, new.standings[0].choosing.n) == (pytest.approx(0.6), 5)
-    assert CAUTION not in new.conclusion
-    age(out)
-    old = sortograph.sweep(photos, space=space, out=out)
-    assert len(quickly.calls) == 4, "its runs are taken over"
-    assert (old.standings[0].score, old.standings[0].choosing) == (pytest.approx(0.8), None)
-    assert CAUTION in old.conclusion
-    assert CAUTION in (out / "conclusion.md").read_text(encoding="utf-8")
-    (out / "runs" / "sgd-seed2" / "run.json").unlink()
-    sortograph.sweep(photos, out=out)  # what is left is done as the others were
-    assert titles(quickly)[4:] == ["sgd-seed2"]
-    assert not load_recipe(str(quickly.calls[-1]["recipe"])).split.reserve
-    assert load_recipe(str(quickly.calls[-1]["recipe"])).split == load_recipe("weather-base").split
-    assert "choosing" not in tomllib.loads((out / "space.toml").read_text())["found"]
-
-
-def test_an_old_sweep_that_is_unfinished_is_found_without_a_folder(
-    photos, space, tmp_path, quickly, monkeypatch
-):
-    monkeypatch.chdir(tmp_path)
-    late = sortograph.sweep(photos, space=space, budget=1e-9)
-    age(late.folder)
-    assert sortograph.sweep(photos, space=space).folder == late.folder
-
-
-def test_all_photos_may_choose_where_that_is_wanted(photos, space, tmp_path, quickly):
-    out = tmp_path / "sweep"
-    swept = sortograph.sweep(photos, space=space, out=out, seeds=[1], overrides=["split.reserve=false"])
-    assert (swept.standings[0].score, CAUTION in swept.conclusion) == (pytest.approx(0.8), True)
-    assert "choosing" not in tomllib.loads((out / "space.toml").read_text())["found"]
 
 
 def test_the_same_command_goes_on(photos, space, tmp_path, quickly):
@@ -510,13 +349,3 @@ def test_nothing_is_written_among_the_photos(photos, space, watch):
     watch(photos)
     with pytest.raises(UsageError, match="among the photos"):
         sortograph.sweep(photos, space=space, out=photos / "sweep")
-
-
-def test_a_run_that_had_no_time_for_all_photos_is_refused(photos, space, tmp_path, quickly, monkeypatch):
-    """Figures of runs on other photos cannot be compared."""
-    monkeypatch.setattr("sortograph.api.sweeping.is_thinned", lambda _: True)
-    with pytest.raises(RunError, match="no time for all photos") as raised:
-        sortograph.sweep(photos, space=space, out=tmp_path / "sweep")
-    assert "auto.budget" in str(raised.value)
-    assert f"--out {tmp_path / 'sweep'}" in raised.value.fix
-    assert len(quickly.calls) == 1

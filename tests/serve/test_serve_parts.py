@@ -207,45 +207,25 @@ def test_a_photo_that_is_read_too_long_costs_itself_alone(monkeypatch):
     assert good.reason == ""
 
 
-def test_workers_that_end_while_they_start_are_replaced_for_ever(monkeypatch):
+def ends_at_once(found):
+    return [sys.executable, "-c", ""]
+
+
+def finds_no_room(found):
+    raise OSError(11, "no room for another process")
+
+
+@pytest.mark.parametrize("fail", [ends_at_once, finds_no_room])
+def test_workers_that_do_not_start_are_replaced_for_ever(monkeypatch, fail):
     """Photos are never read in the process of the server instead."""
     spec, starts = PreprocessSpec(size=(8, 8)), []
 
     def failing(memory, module):
         starts.append(module)
         found = command(memory, module)
-        return [sys.executable, "-c", ""] if 1 < len(starts) < 5 else found
+        return fail(found) if 1 < len(starts) < 5 else found
 
     monkeypatch.setattr("sortograph.serve.decoding.command", failing)
-    monkeypatch.setattr("sortograph.serve.decoding._AGAIN", 0.01)
-
-    async def run():
-        decoders = Decoders(1)
-        try:
-            await decoders.start()
-            os.kill(decoders.pids()[0], getattr(signal, "SIGKILL", signal.SIGTERM))
-            reading = await decoders.read(photo(), spec)
-            return reading.reason, decoders.pids()
-        finally:
-            decoders.close()
-
-    reason, pids = asyncio.run(run())
-    assert reason == ""
-    assert len(pids) == 1
-    assert len(starts) == 5
-
-
-def test_workers_that_cannot_be_started_are_waited_for(monkeypatch):
-    """As where there is no room for another process: nor are photos read in that of the server then."""
-    spec, starts = PreprocessSpec(size=(8, 8)), []
-
-    def refusing(memory, module):
-        starts.append(module)
-        if 1 < len(starts) < 5:
-            raise OSError(11, "no room for another process")
-        return command(memory, module)
-
-    monkeypatch.setattr("sortograph.serve.decoding.command", refusing)
     monkeypatch.setattr("sortograph.serve.decoding._AGAIN", 0.01)
 
     async def run():

@@ -21,7 +21,7 @@ from sortograph.api.job import Job, Made, Maker, Rows
 from sortograph.api.opening import Opened, at_hand, is_exported, open_backbone
 from sortograph.api.scratch import FromScratch
 from sortograph.api.steps import Attempt, Step, frozen, is_better, percent, tuned
-from sortograph.api.timing import Budget, Diary, left, reserve
+from sortograph.api.timing import ENDLESS, Budget, Diary, left, reserve
 from sortograph.api.transfer import TransferMaker
 from sortograph.dataset.thinning import teaching_order
 from sortograph.errors import RecipeError, WeightsError, counted
@@ -31,7 +31,6 @@ from sortograph.recipe import Recipe
 from sortograph.records import DatasetIndex, Progress, Said
 from sortograph.training.heads.balance import is_uneven
 
-_ENDLESS = Budget(None)
 # Seconds that a backbone costs when it is used for the first time: with loading torch and timm, and without.
 _EXPORT, _EXPORT_AGAIN = 7.0, 2.0
 _MIRRORED = 2.0  # how much longer a photo takes that is seen mirrored, too
@@ -43,7 +42,7 @@ _TRIES = 16  # blank photos that tell the pace of a backbone all of whose embedd
 _EPOCHS, _TAUGHT, _FEW, _SELECT = 5, 9.0, 8, 40
 
 
-def auto_maker(settings: Recipe, progress: Progress, budget: Budget = _ENDLESS) -> Maker:
+def auto_maker(settings: Recipe, progress: Progress, budget: Budget = ENDLESS) -> Maker:
     """The maker for what is at hand: backbones with their weights, or else a network from scratch."""
     if not settings.backbone.pretrained:
         return FromScratch(settings, progress, "they are not wanted")
@@ -242,7 +241,7 @@ class _AutoMaker:
     def _climbed(self, job: Job, step: Step, best: Attempt) -> Attempt | None:
         """What comes of a step; None where it turns out that there is no time for it."""
         opened = [_open(step.settings, name, self._progress) for name in step.names]
-        maker = self._made_of(opened, step.settings, _ENDLESS)
+        maker = self._made_of(opened, step.settings, ENDLESS)
         index, train = job.index, job.index.rows("train")
         others = np.setdiff1d(np.arange(len(index)), train)
         first, second = (self._needed(maker, index, rows) for rows in (train, others))

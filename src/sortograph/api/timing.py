@@ -50,6 +50,9 @@ class Budget:
         return None if end is None else now + _READING * max(0.0, end - now)
 
 
+ENDLESS = Budget(None)
+
+
 def reserve(job: Job) -> float:
     """Seconds that judging, checking and the report need."""
     return _part(_FINISH, (job.deadline or job.began) - job.began)

@@ -15,7 +15,7 @@ from sortograph.api.fitting import fitted
 from sortograph.api.job import Job, Made, Rows
 from sortograph.api.networks import check_labels
 from sortograph.api.opening import Opened, open_backbone
-from sortograph.api.timing import Budget
+from sortograph.api.timing import ENDLESS, Budget, reserve
 from sortograph.dataset.halves import halved
 from sortograph.errors import RecipeError, counted
 from sortograph.export.compose import compose
@@ -31,10 +31,8 @@ from sortograph.training.heads.folds import folds
 if TYPE_CHECKING:
     from sortograph.training.checkpoint import Checkpoint
 
-_FINISH = 9.5  # seconds that a deadline must leave for judging, checking and the report
 _VIEWS = 0.6  # of the time that is left, for augmented views; the rest is for the head
 _UNSCORED = ("random weights: nothing is judged",)
-_ENDLESS = Budget(None)
 Views = NDArray[np.float32]
 
 
@@ -49,7 +47,7 @@ class TransferMaker:
         settings: Recipe,
         progress: Progress,
         opened: Sequence[Opened] | None = None,
-        budget: Budget = _ENDLESS,
+        budget: Budget = ENDLESS,
     ) -> None:
         choice = settings.backbone
         if opened is None:
@@ -102,7 +100,7 @@ class TransferMaker:
 
     def make(self, job: Job, checkpoint: Checkpoint | None) -> Made:
         """Raises GateError when a loss is no number."""
-        late = None if job.deadline is None else job.deadline - _FINISH
+        late = None if job.deadline is None else job.deadline - reserve(job)
         job = replace(job, recipe=self.settings, deadline=late)
         table = self.keeper.table(job.index, np.arange(len(job.index)))
         chosen = self.choose(job, table)
