@@ -16,7 +16,7 @@ Pixels = NDArray[np.uint8]
 
 
 def look(pixels: Pixels, size: int = 1) -> NDArray[np.void]:
-    return look_of(Opened(pixels, "PNG", 0), size)
+    return look_of(Opened(Image.fromarray(pixels), "PNG", 0), size)
 
 
 def grey(values: NDArray[np.float64]) -> Pixels:
@@ -160,7 +160,7 @@ def test_border() -> None:
 
 
 def test_file_facts() -> None:
-    found = look_of(Opened(np.zeros((2, 2, 3), dtype=np.uint8), "WEBP", TURNED), 12_345)
+    found = look_of(Opened(Image.new("RGB", (2, 2)), "WEBP", TURNED), 12_345)
     assert (int(found["format"]), int(found["oddities"]), int(found["bytes"])) == (2, TURNED, 12_345)
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 from sortograph import caches
 from sortograph.dataset import scan
 from sortograph.errors import RunError
-from sortograph.images.decode import decode
+from sortograph.images.decode import decode, open_photo
 from sortograph.images.inspect import inspect
 from sortograph.images.preprocess import prepare, resize
 from sortograph.loading import pixels as module
@@ -40,9 +40,9 @@ def decodes(monkeypatch):
 
     def counted(data: bytes, at_least: tuple[int, int] | None = None):
         calls.append(len(data))
-        return decode(data, at_least=at_least)
+        return open_photo(data, at_least=at_least)
 
-    monkeypatch.setattr(module, "decode", counted)
+    monkeypatch.setattr(module, "open_photo", counted)
     return calls
 
 

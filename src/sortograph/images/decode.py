@@ -14,7 +14,7 @@ import logging
 import re
 import struct
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -59,24 +59,18 @@ _MARKS = (
     (4, b"ftypavif", "AVIF"),
 )
 _T = Image.Transpose
-_View = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
-
-
-def _as_it_is(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return pixels
-
-
-# EXIF orientation → how Pillow turns the pixels of the file, and the turned pixels as the file has them.
-_TURNS: dict[int, tuple[_T, _View]] = {
-    2: (_T.FLIP_LEFT_RIGHT, np.fliplr),
-    3: (_T.ROTATE_180, lambda pixels: pixels[::-1, ::-1]),
-    4: (_T.FLIP_TOP_BOTTOM, np.flipud),
-    5: (_T.TRANSPOSE, lambda pixels: pixels.transpose(1, 0, 2)),
-    6: (_T.ROTATE_270, np.rot90),
-    7: (_T.TRANSVERSE, lambda pixels: pixels[::-1, ::-1].transpose(1, 0, 2)),
-    8: (_T.ROTATE_90, lambda pixels: np.rot90(pixels, -1)),
+# EXIF orientation → how Pillow turns the pixels of the file, and whether its last rows come first then.
+_TURNS: dict[int, tuple[_T, bool]] = {
+    2: (_T.FLIP_LEFT_RIGHT, False),
+    3: (_T.ROTATE_180, True),
+    4: (_T.FLIP_TOP_BOTTOM, True),
+    5: (_T.TRANSPOSE, False),
+    6: (_T.ROTATE_270, True),
+    7: (_T.TRANSVERSE, True),
+    8: (_T.ROTATE_90, False),
 }
 _SIDEWAYS = (5, 6, 7, 8)
+_SMALL = 1 << 20  # pixels of a photo of which there may be several copies at once
 
 # Photos are decoded in threads, where `catch_warnings` would race; what Pillow has to say of a photo
 # reaches the user as a PhotoError or not at all.
@@ -117,14 +111,24 @@ def decode(data: bytes, at_least: tuple[int, int] | None = None) -> NDArray[np.u
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A decoded photo: upright RGB pixels, uint8 (H, W, 3), and what its file needed to become that.
+    """A decoded photo: an upright image of the mode RGB, and what its file needed to become that.
 
     format is one of `sortograph.records.looks.FORMATS`; oddities are bits of the same module.
     """
 
-    pixels: NDArray[np.uint8]
+    image: Image.Image
     format: str
     oddities: int
+
+    @property
+    def pixels(self) -> NDArray[np.uint8]:
+        """uint8 (H, W, 3), made anew each time."""
+        if _area(self.image) <= _SMALL:
+            return np.asarray(self.image)
+        pixels = np.empty((self.image.height, self.image.width, 3), np.uint8)
+        for top, strip in strips(self.image):  # one step would take twice the memory
+            pixels[top : top + strip.height] = np.asarray(strip)
+        return pixels
 
 
 def open_photo(data: bytes, at_least: tuple[int, int] | None = None) -> Opened:
@@ -136,26 +140,35 @@ def open_photo(data: bytes, at_least: tuple[int, int] | None = None) -> Opened:
         samples = stored(image)
         orientation = _orientation(image)
         image.load()
-        pixels, found = _upright(image, samples, 1 if image.format == "TIFF" else orientation)
+        upright, found = _upright(image, samples, 1 if image.format == "TIFF" else orientation)
         # The plugin for HEIC turns by itself, and keeps what the file said.
         turned = image.info.get("original_orientation") or orientation
         oddities = found | (TURNED if turned in _TURNS else 0) | _oddities(image, samples)
-        return Opened(pixels, image.format or "", oddities)
+        return Opened(upright, image.format or "", oddities)
 
 
-def _upright(image: Image.Image, samples: Stored, orientation: int) -> tuple[NDArray[np.uint8], int]:
-    """RGB pixels the right way up, and what was found on the way; no second copy of a large photo."""
-    method, as_in_file = _TURNS.get(orientation, (None, _as_it_is))
-    width, height = image.size
-    pixels = np.empty((width, height, 3) if orientation in _SIDEWAYS else (height, width, 3), np.uint8)
-    rows = as_in_file(pixels)
-    to_rgb, oddities = converter(image, samples), 0
-    for top, strip in strips(image):
+def _upright(image: Image.Image, samples: Stored, orientation: int) -> tuple[Image.Image, int]:
+    """RGB, the right way up, and what was found on the way."""
+    method, backwards = _TURNS.get(orientation, (None, False))
+    to_rgb = converter(image, samples)
+    is_rgb = image.mode == "RGB" and "transparency" not in image.info
+    if _area(image) <= _SMALL or (is_rgb and method is None):
+        rgb, found = to_rgb(image)
+        return rgb if method is None else rgb.transpose(method), found
+    sideways, oddities = orientation in _SIDEWAYS, 0
+    upright = Image.new("RGB", (image.height, image.width) if sideways else image.size)
+    for top, strip in strips(image):  # of a large photo, all steps at once would be as many copies
         rgb, found = to_rgb(strip)
         oddities |= found
-        turned = rgb if method is None else rgb.transpose(method)
-        rows[top : top + strip.height] = as_in_file(np.asarray(turned))
-    return pixels, oddities
+        place = image.height - top - strip.height if backwards else top
+        upright.paste(
+            rgb if method is None else rgb.transpose(method), (place, 0) if sideways else (0, place)
+        )
+    return upright, oddities
+
+
+def _area(image: Image.Image) -> int:
+    return image.width * image.height
 
 
 def _oddities(image: Image.Image, samples: Stored) -> int:

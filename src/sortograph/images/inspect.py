@@ -39,7 +39,7 @@ def facts_of(data: bytes, opened: Opened | None = None) -> PhotoFacts:
     # A full decode, because headers alone pass thousands of damaged files; but JPEGs are shrunk while they
     # are decoded, which reads every byte at a fraction of the cost.
     opened = opened or open_photo(data, at_least=CANONICAL)
-    height, width, _ = opened.pixels.shape
+    width, height = opened.image.size
     if data.startswith(_JPEG):
         width, height = measure(data)
     return PhotoFacts(hash_of(data), width, height, look_of(opened, len(data)))

@@ -33,9 +33,9 @@ def look_of(opened: Opened, size_in_bytes: int) -> NDArray[np.void]:
     Laplacian: Pech-Pacheco et al., "Diatom autofocusing in brightfield microscopy", ICPR 2000, vol. 3,
     314–317.
     """
-    luma = _luma(opened.pixels)
+    luma = _luma(opened.image)
     brightness, contrast = _level(luma)
-    border = _border(opened.pixels)
+    border = _border(opened.image)
     look = np.zeros((), dtype=LOOK)
     look["fingerprint"] = _fingerprint(luma)
     look["brightness"] = brightness
@@ -49,8 +49,8 @@ def look_of(opened: Opened, size_in_bytes: int) -> NDArray[np.void]:
     return look
 
 
-def _luma(pixels: NDArray[np.uint8]) -> Image.Image:
-    grey = Image.fromarray(pixels).convert("L")
+def _luma(image: Image.Image) -> Image.Image:
+    grey = image.convert("L")
     height, width = CANONICAL
     size = (min(grey.width, width), min(grey.height, height))
     return grey.resize(size, Image.Resampling.BILINEAR, reducing_gap=1.5)
@@ -72,10 +72,16 @@ def _sharpness(luma: Image.Image) -> float:
     return float((around - 4 * grey[1:-1, 1:-1]).var(dtype=np.float32))
 
 
-def _border(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+def _border(image: Image.Image) -> NDArray[np.float64]:
     """The outermost pixels, float64 (n, 3)."""
-    edges = (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1])
-    return np.concatenate(edges).astype(np.float64)
+    width, height = image.size
+    edges = (
+        (0, 0, width, 1),
+        (0, height - 1, width, height),
+        (0, 0, 1, height),
+        (width - 1, 0, width, height),
+    )
+    return np.concatenate([np.asarray(image.crop(edge)).reshape(-1, 3) for edge in edges]).astype(np.float64)
 
 
 def _waves(count: int, side: int) -> NDArray[np.int64]:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sortograph.images.decode import decode
+from sortograph.images.decode import open_photo
 from sortograph.records import PreprocessSpec
 
 _FILTERS = {
@@ -20,17 +20,19 @@ _FILTERS = {
 
 def prepare(data: bytes, spec: PreprocessSpec) -> NDArray[np.uint8]:
     """Photo bytes → uint8 (H, W, 3) of the spec's size. Raises PhotoError when unreadable."""
-    return resize(decode(data, at_least=spec.decoded()), spec)
+    return resize(open_photo(data, at_least=spec.decoded()).image, spec)
 
 
-def resize(pixels: NDArray[np.uint8], spec: PreprocessSpec, factor: float = 1.0) -> NDArray[np.uint8]:
-    """RGB uint8 (h, w, 3) → uint8 (H, W, 3), H and W being `factor` times the spec's size.
+def resize(
+    photo: Image.Image | NDArray[np.uint8], spec: PreprocessSpec, factor: float = 1.0
+) -> NDArray[np.uint8]:
+    """An RGB image, or uint8 (h, w, 3) → uint8 (H, W, 3), H and W being `factor` times the spec's size.
 
     "squash" changes the aspect, "crop" covers the size and cuts the middle out, "pad" fits inside it
     and fills with black. Shrinking averages over the covered area (Pillow's antialiased filters).
     """
     height, width = spec.scaled(factor)
-    image = Image.fromarray(pixels)
+    image = photo if isinstance(photo, Image.Image) else Image.fromarray(photo)
     resample = _FILTERS[spec.interpolation]
     if spec.mode == "squash":
         return np.asarray(image.resize((width, height), resample))

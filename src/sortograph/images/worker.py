@@ -104,7 +104,7 @@ class Job:
         kind = _SEEN if look else _UNSEEN
         yield _FACTS.pack(kind, bytes.fromhex(facts.sha256), facts.width, facts.height) + look
         for (spec, factor), target in zip(self.sizes, targets, strict=True):
-            yield resize(pictures.at(target).pixels, spec, factor).tobytes()
+            yield resize(pictures.at(target).image, spec, factor).tobytes()
 
     def unpack(self, reply: bytes) -> Reading:
         if reply.startswith(_REFUSED):

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from sortograph import caches
 from sortograph.errors import PhotoError, RunError, StorageError
-from sortograph.images.decode import contract, decode
+from sortograph.images.decode import contract, open_photo
 from sortograph.images.inspect import read_photo
 from sortograph.images.preprocess import resize
 from sortograph.loading.store import Store, Stored
@@ -142,7 +142,7 @@ class PhotoPixels:
             data = read_photo(index.root, index.paths[row])
             if hashlib.sha256(data).hexdigest() != index.sha256[row]:
                 raise PhotoError("changed since it was indexed")
-            return resize(decode(data, at_least=self.spec.decoded(factor)), self.spec, factor)
+            return resize(open_photo(data, at_least=self.spec.decoded(factor)).image, self.spec, factor)
         except PhotoError as error:
             raise RunError(
                 f"a photo cannot be used any more ({error.what})",
