@@ -54,7 +54,9 @@ class Album:
             splits=("train",) * n,
             sha256=tuple(f"{row:064x}" for row in range(n)),
             sizes=sizes,
-            looks=np.stack([look_of(Opened(photo, "PNG", 0), 1000) for photo in self.photos]),
+            looks=np.stack(
+                [look_of(Opened(Image.fromarray(photo), "PNG", 0), 1000) for photo in self.photos]
+            ),
             twins=("",) * n,
         )
 

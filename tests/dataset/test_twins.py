@@ -68,7 +68,7 @@ class Album:
     @property
     def index(self) -> DatasetIndex:
         classes = sorted({path.split("/")[0] for path in self.photos})
-        looks = [look_of(Opened(pixels, "PNG", 0), 1000) for pixels in self.arrays]
+        looks = [look_of(Opened(Image.fromarray(pixels), "PNG", 0), 1000) for pixels in self.arrays]
         n = len(self.photos)
         return DatasetIndex(
             root=Path("photos"),

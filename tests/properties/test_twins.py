@@ -49,7 +49,7 @@ def version(image: Image.Image, number: int) -> NDArray[np.uint8]:
 
 
 VERSIONS = {(p, v): version(picture(p), v) for p in range(7) for v in range(8)}
-LOOKS = {key: look_of(Opened(pixels, "PNG", 0), 9) for key, pixels in VERSIONS.items()}
+LOOKS = {key: look_of(Opened(Image.fromarray(pixels), "PNG", 0), 9) for key, pixels in VERSIONS.items()}
 PIXELS = {key: np.asarray(Image.fromarray(pixels).resize(SIZE)) for key, pixels in VERSIONS.items()}
 
 
