@@ -33,6 +33,21 @@ def test_a_raw_body(live, expected, kind):
     assert row == expected(data).to_json()
 
 
+@pytest.mark.parametrize("data", [photo(PATHS[0]), b"no photo", b""], ids=["photo", "none", "empty"])
+def test_parameters_that_ask_for_nothing_special_change_nothing(live, data):
+    with live.client() as client:
+        plain, asked = (
+            client.post(path, content=data, headers={"content-type": "image/png"})
+            for path in ("/v1/predict", "/v1/predict?top_k=5")
+        )
+    assert (plain.status_code, plain.json()) == (asked.status_code, asked.json())
+    one, other = (
+        {name: value for name, value in found.headers.items() if name not in ("date", "server-timing")}
+        for found in (plain, asked)
+    )
+    assert one == other
+
+
 def test_a_form_with_several_photos_in_their_order(live, expected):
     photos = [photo(colour) for colour in PATHS]
     with live.client() as client:
