@@ -19,7 +19,8 @@ The number is the exit code of the command line.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from itertools import islice
 from pathlib import PurePath
 from typing import ClassVar, Literal, get_args
 
@@ -156,6 +157,15 @@ def counted(number: int, thing: str, things: str = "") -> str:
     ('1 photo', '2 photos', '2 classes')
     """
     return f"{number} {thing}" if number == 1 else f"{number} {things or f'{thing}s'}"
+
+
+def first_of(things: Collection[str], most: int, between: str = ", ") -> str:
+    """
+    >>> first_of(["a", "b", "c"], 2), first_of(["a", "b"], 2), first_of(["a", "b"], 1, "; ")
+    ('a, b and 1 more', 'a, b', 'a; and 1 more')
+    """
+    more, joint = len(things) - most, " " if between == ", " else between
+    return between.join(islice(things, most)) + (f"{joint}and {more} more" if more > 0 else "")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -18,7 +18,7 @@ from sortograph.api.placing import matched
 from sortograph.api.telling import tell_rejected
 from sortograph.api.writing import check_place, page_file
 from sortograph.dataset.names import listed
-from sortograph.errors import DataError, counted, nearest
+from sortograph.errors import DataError, counted, first_of, nearest
 from sortograph.evaluation import compare_pairs, difference, groups_of
 from sortograph.evaluation.compare import group_numbers
 from sortograph.evaluation.intervals import share_of
@@ -141,9 +141,8 @@ def _refuse(classes: Sequence[str], photos: Mapping[str, str]) -> None:
     else:
         what, fix = "nothing can be chosen where validation photos differ", "sortograph compare RUNS"
     problems = [*classes, *photos]
-    more = f"; and {len(problems) - _TOLD} more" if len(problems) > _TOLD else ""
     raise DataError(
-        f"{what}: {'; '.join(problems[:_TOLD])}{more}",
+        f"{what}: {first_of(problems, _TOLD, '; ')}",
         expected="the same classes, and the same photos with the same labels in each split that is compared",
         fix=fix,
     )

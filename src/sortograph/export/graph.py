@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sortograph.errors import MissingExtra, RunError
+from sortograph.errors import MissingExtra, RunError, first_of
 from sortograph.export.votes import votes
 from sortograph.models.layers import (
     EPSILON,
@@ -208,9 +208,8 @@ def check_state(weights: Weights, state: State) -> None:
         elif tuple(state[name].shape) != shape:
             wrong.append(f"{name} is {tuple(state[name].shape)}, not {shape}")
     if wrong:
-        more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
         raise RunError(
-            f"weights of another network: {'; '.join(wrong[:5])}{more}",
+            f"weights of another network: {first_of(wrong, 5, '; ')}",
             expected="the weights that were trained with this recipe, photo size and number of classes",
             fix="sortograph train PHOTOS --recipe RUN/recipe.toml",
         )

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from sortograph.errors import RunError
+from sortograph.errors import RunError, first_of
 from sortograph.images.crew import Reading, shared_crew
 from sortograph.records import DatasetIndex, PhotoFacts, PreprocessSpec
 
@@ -43,10 +43,9 @@ def read_again(
 def unusable(bad: Mapping[str, str]) -> RunError:
     """The error for photos by path, each with the reason."""
     count, reasons = len(bad), ", ".join(dict.fromkeys(bad.values()))
-    named = ", ".join(list(bad)[:_NAMED]) + (f" and {count - _NAMED} more" if count > _NAMED else "")
     return RunError(
         f"{'a photo' if count == 1 else f'{count} photos'} cannot be used any more ({reasons})",
-        where=named,
+        where=first_of(bad, _NAMED),
         expected="photos that stay as they are while a model is trained",
         fix="train again",
     )
