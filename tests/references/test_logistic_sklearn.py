@@ -22,6 +22,13 @@ def embeddings(count: int, inputs: int, classes: int) -> tuple[np.ndarray, np.nd
     return np.maximum(x @ mix, 0).astype(np.float32), labels.astype(np.int64)
 
 
+def scaled(x: np.ndarray) -> np.ndarray:
+    """By the roots of deviations, to a mean variance of 1."""
+    deviation = x.std(axis=0, dtype=float)
+    usual = deviation[deviation > 0].mean()
+    return (x - x.mean(axis=0, dtype=float)) / np.sqrt(np.where(deviation > 0, deviation, 1) * usual)
+
+
 def softmax(logits: np.ndarray) -> np.ndarray:
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     return powers / powers.sum(axis=1, keepdims=True)
@@ -33,13 +40,11 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 )
 def test_probabilities_are_those_of_scikit_learn(count, inputs, classes, penalty):
     x, labels = embeddings(count, inputs, classes)
-    deviation = x.std(axis=0, dtype=float)
-    standard = (x - x.mean(axis=0, dtype=float)) / np.where(deviation > 0, deviation, 1)
     # Its C is the inverse of the penalty for the sum of losses. Two classes have one row of weights there,
     # half the difference of ours in each of two: with them, the same penalty counts for half.
     scale = 0.5 if classes == 2 else 1
     model = LogisticRegression(C=1 / (penalty * scale * count), tol=1e-8, max_iter=5000)
-    expected = model.fit(standard, labels).predict_proba(standard)
+    expected = model.fit(scaled(x), labels).predict_proba(scaled(x))
     weight, bias = logistic(x, labels, classes, penalty)
     np.testing.assert_allclose(softmax(x @ weight.T + bias), expected, atol=1e-3)
 
@@ -51,7 +56,6 @@ def test_out_of_fold_answers_are_those_of_scikit_learn(monkeypatch):
     head = Head(kind="logistic", penalties=(0.03,))
     chosen = choose_head(HeadTask(x, labels, 4, folds, head, Train()))
     assert chosen.logits is not None
-    standard = (x - x.mean(axis=0)) / x.std(axis=0)
     model = LogisticRegression(C=1 / (0.03 * 200), tol=1e-8, max_iter=5000)
-    expected = cross_val_predict(model, standard, labels, cv=PredefinedSplit(folds), method="predict_proba")
+    expected = cross_val_predict(model, scaled(x), labels, cv=PredefinedSplit(folds), method="predict_proba")
     np.testing.assert_allclose(softmax(chosen.logits), expected, atol=1e-3)

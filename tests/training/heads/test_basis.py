@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sortograph.training.heads import basis as module
-from sortograph.training.heads.basis import basis, standard
+from sortograph.training.heads.basis import basis, pareto, short
 
 
 @pytest.mark.parametrize("count", [8, 40])
@@ -13,7 +13,7 @@ def test_components_are_uncorrelated_and_keep_every_length(make_clouds, count):
     made = basis(x)
     z = made.components(x)
     assert z.shape[1] <= min(len(x), 24)
-    plain = made.standardised(x)
+    plain = made.scaled(x)
     np.testing.assert_allclose(z @ z.T, plain @ plain.T, atol=1e-3)
     squares = z.T @ z / len(z)
     np.testing.assert_allclose(squares, np.diag(made.spread), atol=1e-4)
@@ -21,11 +21,23 @@ def test_components_are_uncorrelated_and_keep_every_length(make_clouds, count):
     np.testing.assert_allclose(made.turn.T @ made.turn, np.eye(z.shape[1]), atol=1e-5)
 
 
-def test_standardised_numbers_have_mean_0_and_deviation_1(make_clouds):
+def test_scaled_numbers_vary_by_one_in_the_mean_and_by_the_roots_of_what_they_did(make_clouds):
     x, _ = make_clouds()
-    plain = standard(x).standardised(x)
-    np.testing.assert_allclose(plain.mean(axis=0), 0, atol=1e-5)
-    np.testing.assert_allclose(plain.std(axis=0), 1, atol=1e-5)
+    x[:, 0] *= 16
+    plain = pareto(x).scaled(x)
+    np.testing.assert_allclose(plain.mean(axis=0), 0, atol=1e-4)
+    before, after = x.std(axis=0), plain.std(axis=0)
+    np.testing.assert_allclose(after**2 / after[1] ** 2, before / before[1], rtol=1e-4)
+    np.testing.assert_allclose(after**2, pareto(x).spread, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("inputs", "length"), [(24, 24**0.5), (640, 8)])
+def test_long_embeddings_are_shortened(make_clouds, inputs, length):
+    x, _ = make_clouds(inputs=inputs)
+    x *= np.linspace(1, 3, inputs, dtype=np.float32)
+    made = short(x)
+    np.testing.assert_allclose(made.scaled(x).var(axis=0), made.spread, rtol=1e-3)
+    assert 0.7 * length < np.sqrt(np.square(made.scaled(x)).sum(axis=1).mean()) <= 1.001 * length
 
 
 def test_numbers_that_never_change_have_no_say(make_clouds):

@@ -20,7 +20,8 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 def slope(x: np.ndarray, labels: np.ndarray, weight: np.ndarray, bias: np.ndarray, penalty: float) -> float:
     """The largest derivative of the loss, worked out anew: 0 at its only minimum."""
-    mean, scale = x.mean(axis=0, dtype=float), x.std(axis=0, dtype=float)
+    mean, deviation = x.mean(axis=0, dtype=float), x.std(axis=0, dtype=float)
+    scale = np.sqrt(deviation * deviation.mean())
     rest = softmax(x.astype(float) @ weight.T + bias) - np.eye(len(bias))[labels]
     by_weight = rest.T @ ((x - mean) / scale) / len(x) + penalty * weight * scale
     return max(np.abs(by_weight).max(), np.abs(rest.mean(axis=0)).max())

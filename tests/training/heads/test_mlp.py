@@ -15,7 +15,7 @@ from sortograph.models.head import answer, head_plan
 from sortograph.recipe import Head, Train
 from sortograph.records import EpochDone
 from sortograph.training.heads import choose_head, mlp
-from sortograph.training.heads.basis import standard
+from sortograph.training.heads.basis import short
 from sortograph.training.heads.course import Choice, Course, Lane, balanced_order
 from sortograph.training.heads.stack import Optimiser, Stack, Teaching
 from sortograph.training.optim import make_optimiser, prepare_step
@@ -175,7 +175,7 @@ def test_lanes_side_by_side_learn_as_each_alone(make_clouds, make_task):
     x, labels = make_clouds()
     task = make_task(x, labels, FULL, train=SHORT)
     lanes = [Lane(Choice(0.01, 0.0, "none"), 2), Lane(Choice(0.1, 0.01, "none"), 4)]
-    plain, rows = standard(x), np.arange(len(x))
+    plain, rows = short(x), np.arange(len(x))
     both = Course(task, plain, lanes)
     single = [Course(task, plain, [lane]) for lane in lanes]
     for epoch in (1, 2):
@@ -189,7 +189,7 @@ def test_lanes_side_by_side_learn_as_each_alone(make_clouds, make_task):
 
 def test_the_state_of_a_lane_is_for_embeddings_as_they_are(make_clouds, make_task):
     x, labels = make_clouds()
-    course = Course(make_task(x, labels, FULL, train=SHORT), standard(x), [Lane(Choice(0.01, 0.0, "none"))])
+    course = Course(make_task(x, labels, FULL, train=SHORT), short(x), [Lane(Choice(0.01, 0.0, "none"))])
     course.epoch(1)
     logits = course.logits(x, np.arange(len(x)), slice(0, 1))[0]
     shift = np.array([1.0, 0.0, -2.0])
@@ -278,7 +278,7 @@ def test_the_same_task_gives_the_same_bits_and_another_seed_others(make_clouds, 
 def test_each_epoch_draws_a_view_of_each_photo(make_clouds, make_task):
     x, labels = make_clouds()
     views = np.stack([x, x + 100, x + 200])
-    course = Course(make_task(views, labels, DENSE), standard(x), [Lane(Choice(0.01, 0.0, "none"))])
+    course = Course(make_task(views, labels, DENSE), short(x), [Lane(Choice(0.01, 0.0, "none"))])
     rows = np.arange(len(x))
 
     def drawn(epoch: int) -> np.ndarray:
@@ -302,7 +302,7 @@ def test_sampling_draws_each_class_equally_often():
 
 def test_batches_are_the_order_of_the_epoch_and_none_is_of_one_photo(make_clouds, make_task):
     x, labels = make_clouds((11, 11, 11))
-    course = Course(make_task(x, labels, DENSE, train=SHORT), standard(x), [Lane(Choice(0.01, 0.0, "none"))])
+    course = Course(make_task(x, labels, DENSE, train=SHORT), short(x), [Lane(Choice(0.01, 0.0, "none"))])
     batches = list(course._batches(4))
     assert [len(batch) for batch in batches] == [16, 17]
     assert np.concatenate(batches).tolist() == order(np.arange(33), 1, 4).tolist()

@@ -26,11 +26,11 @@ def test_out_of_fold_means_are_those_of_the_other_folds(make_clouds, make_task):
     x, labels = make_clouds((15, 25, 20))
     task = make_task(x, labels)
     (tried,) = means.tries(task)
-    standard = (x - x.mean(axis=0)) / x.std(axis=0)
+    scaled = (x - x.mean(axis=0)) / np.sqrt(x.std(axis=0))
     for fold in range(5):
         own = task.folds == fold
-        centres = np.stack([standard[~own & (labels == k)].mean(axis=0) for k in range(3)])
-        far = ((standard[own][:, None] - centres) ** 2).sum(axis=2)
+        centres = np.stack([scaled[~own & (labels == k)].mean(axis=0) for k in range(3)])
+        far = ((scaled[own][:, None] - centres) ** 2).sum(axis=2)
         shares = np.log(np.bincount(labels[~own]) / (~own).sum())
         rest = tried.logits[own] - shares
         slopes = (rest - rest[:, :1])[:, 1:] / (far[:, :1] - far[:, 1:])

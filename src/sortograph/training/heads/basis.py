@@ -1,4 +1,4 @@
-"""Embeddings standardised, and turned to where linear models are learned the quickest."""
+"""Embeddings scaled, and turned to where linear models are learned the quickest."""
 
 from __future__ import annotations
 
@@ -16,19 +16,20 @@ _MOST_DIRECTIONS = 3072
 _FEW_DIRECTIONS = 2048
 # Directions with less of the largest spread are rounding alone.
 _NOTHING = 1e-10
+_LENGTH = 8.0  # of embeddings that dense layers learn from
 
 
 @dataclass(frozen=True, slots=True)
 class Basis:
-    """z = ((x − mean) · scale) @ turn: R principal components of standardised embeddings.
+    """z = ((x − mean) · scale) @ turn: R principal components of scaled embeddings.
 
-    Weights in this space have the same length as in that of the standardised embeddings, so an L2 penalty is
-    the same in both; and where there are fewer photos than numbers in an embedding (N < D), the best weights
+    Weights in this space have the same length as in that of the scaled embeddings, so an L2 penalty is the
+    same in both; and where there are fewer photos than numbers in an embedding (N < D), the best weights
     lie in the N dimensions that the photos span (Hastie & Tibshirani 2004, Biostatistics 5, theorem 1). The
     components are uncorrelated: their spread tells how steep the loss is along each.
 
-    mean (D,), scale (D,): 1 / standard deviation, 0 for numbers that never change
-    turn (D, R), orthonormal columns; None for the standardised embeddings themselves
+    mean (D,), scale (D,): 0 for numbers that never change
+    turn (D, R), orthonormal columns; None for the scaled embeddings themselves
     spread (R,): mean square of each component
     """
 
@@ -39,10 +40,10 @@ class Basis:
 
     def components(self, features: Floats) -> Floats:
         """(N, D) → float32 (N, R)."""
-        made = self.standardised(features)
+        made = self.scaled(features)
         return made if self.turn is None else np.asarray(made @ self.turn)
 
-    def standardised(self, features: Floats) -> Floats:
+    def scaled(self, features: Floats) -> Floats:
         made: Floats = features - self.mean.astype(np.float32)
         made *= self.scale.astype(np.float32)
         return made
@@ -54,22 +55,39 @@ class Basis:
         return exact.astype(np.float32), (bias - exact @ self.mean).astype(np.float32)
 
 
-def standard(features: Floats) -> Basis:
-    """Embeddings (N, D) standardised, and nothing more."""
+def pareto(features: Floats) -> Basis:
+    """Embeddings (N, D) about their mean, divided by the roots of their deviations, and all by one number
+    that makes their mean variance 1.
+
+    Pareto scaling (van den Berg et al. 2006, BMC Genomics 7:142). Divided by the deviations themselves, the
+    many numbers that hardly ever move would count as much as the others; that costs where photos are few.
+    """
     mean = features.mean(axis=0, dtype=np.float64)
     deviation = features.std(axis=0, dtype=np.float64)
     varies = deviation > 1e-6 * np.maximum(1e-6, np.abs(mean))
-    scale = np.where(varies, 1 / np.where(varies, deviation, 1), 0)
-    return Basis(mean, scale, None, varies.astype(np.float32))
+    usual = deviation.mean(where=varies) if varies.any() else 1.0
+    scale = np.where(varies, 1 / np.sqrt(np.where(varies, deviation, 1) * usual), 0)
+    return Basis(mean, scale, None, np.square(deviation * scale).astype(np.float32))
+
+
+def short(features: Floats) -> Basis:
+    """The same with a mean squared length of at most 64 (`_LENGTH`²).
+
+    What one step of Adam may change a logit by grows with the length of what the weights are multiplied with:
+    the long embeddings of wide backbones would be learned by heart within a few epochs.
+    """
+    made = pareto(features)
+    less = min(1.0, _LENGTH / np.sqrt(max(1, features.shape[1])))
+    return Basis(made.mean, made.scale * less, None, made.spread * np.float32(less**2))
 
 
 def basis(features: Floats) -> Basis:
     """The principal components of embeddings (N, D); labels have no part in it."""
-    plain = standard(features)
+    plain = pareto(features)
     count, length = features.shape
     if min(count, length) > _MOST_DIRECTIONS:
         return plain
-    made = plain.standardised(features)
+    made = plain.scaled(features)
     with alone(min(count, length) <= _FEW_DIRECTIONS):
         turn, squares = _of_numbers(made) if count >= length else _of_photos(made)
     return Basis(plain.mean, plain.scale, turn, (squares / count).astype(np.float32))

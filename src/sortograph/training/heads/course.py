@@ -55,7 +55,7 @@ class Course:
     """Lanes that learn side by side from the same batches; all have one balance.
 
     A photo that a lane shall not see is in its batches, too, and counts nothing there, not even for batch
-    normalisation. Embeddings are standardised first; `state` takes that back.
+    normalisation. Embeddings are scaled first; `state` takes that back.
     """
 
     def __init__(self, task: HeadTask, plain: Basis, lanes: Sequence[Lane]) -> None:
@@ -131,7 +131,7 @@ class Course:
         """Per lane: the loss, photos that were right, photos that count; (K,) each."""
         train, labels = self.task.train, torch.from_numpy(self.task.labels[rows])
         counts = self.counts[:, rows]
-        x = torch.from_numpy(self.plain.standardised(self._views(epoch, rows)))
+        x = torch.from_numpy(self.plain.scaled(self._views(epoch, rows)))
         logits = self.stack(x, Teaching(counts, dropout_seed(train.seed, epoch, step)))
         shares = targets(train, labels, self.task.classes)
         each = -(shares * F.log_softmax(logits, dim=2)).sum(dim=2)
@@ -164,10 +164,7 @@ class Course:
     def logits(self, features: Floats, rows: Rows, lanes: slice) -> Floats:
         """(K, n, C) for some lanes and photos."""
         parts = [rows[first : first + _CHUNK] for first in range(0, len(rows), _CHUNK)] or [rows]
-        made = [
-            self.stack(torch.from_numpy(self.plain.standardised(features[part])), some=lanes)
-            for part in parts
-        ]
+        made = [self.stack(torch.from_numpy(self.plain.scaled(features[part])), some=lanes) for part in parts]
         return np.asarray(torch.cat(made, dim=1).numpy())
 
     def state(self, lane: int, shift: NDArray[np.float64]) -> dict[str, NDArray[Any]]:

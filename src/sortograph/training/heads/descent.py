@@ -53,8 +53,8 @@ class Found:
 def descend(problem: Problem, start: Floats, tolerance: float, late: Callable[[int], bool]) -> Found:
     """The weights with the least loss, from `start` (K, P, C).
 
-    Ends when no problem promises to lose more than `tolerance` nats per photo by its next step, or when
-    `late(steps)` says so.
+    A problem ends when its next step promises no more than `tolerance` nats per photo, whatever the others
+    do; all of them end when `late(steps)` says so.
     """
     return _Descent(problem, start).run(tolerance, late)
 
@@ -85,11 +85,11 @@ class _Descent:
         self._forward(self.theta, self.logits)
         self._residuals(np.zeros(self.problems, dtype=np.float32))
         self._gradient(self.gradient)
-        done = 0
+        done, open_ = 0, np.ones(self.problems, dtype=bool)
         while not late(done):
             self._direct(done)
             slope = np.vecdot(self.gradient, self.way).astype(np.float64)
-            open_ = -slope / 2 > tolerance
+            open_ &= -slope / 2 > tolerance
             if not open_.any():
                 break
             self._forward(self.way, self.change)

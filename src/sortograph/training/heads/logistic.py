@@ -34,7 +34,7 @@ _AHEAD = 0.5  # of the last change, from one penalty to the next, is where the n
 def tries(task: HeadTask, balances: Sequence[str]) -> Iterator[Tried]:
     """Every penalty of the recipe, the strongest first, each from where the last one ended.
 
-    The objective is Σ wᵢ · lossᵢ + penalty · ‖W‖² / 2 over standardised embeddings, weights wᵢ of photos
+    The objective is Σ wᵢ · lossᵢ + penalty · ‖W‖² / 2 over scaled embeddings, weights wᵢ of photos
     summing to 1; biases are free. Means and deviations are those of all training photos. Ends early when the
     task is late, but not before the first.
     """

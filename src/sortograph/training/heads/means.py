@@ -13,7 +13,7 @@ from sortograph.evaluation.search import golden_section
 from sortograph.models.head import linear_plan
 from sortograph.models.plan import OUTPUT
 from sortograph.training.heads.balance import log_shares
-from sortograph.training.heads.basis import Basis, standard
+from sortograph.training.heads.basis import Basis, pareto
 from sortograph.training.heads.scores import log_loss
 from sortograph.training.heads.task import Floats, HeadTask, Rows, Taught, Tried
 
@@ -25,12 +25,12 @@ _HALVINGS = 40
 def tries(task: HeadTask) -> Iterator[Tried]:
     """One head, linear discriminant analysis with one variance s² for all directions of all classes.
 
-    Its logits are ln p(class) − ‖x − mean‖² / (2s²) for standardised embeddings (Hastie, Tibshirani &
+    Its logits are ln p(class) − ‖x − mean‖² / (2s²) for scaled embeddings (Hastie, Tibshirani &
     Friedman 2009, "The Elements of Statistical Learning", equation 4.10); without ‖x‖², which all classes
     share, they are linear in x. s² is the one with the least out-of-fold log loss.
     """
     began = time.monotonic()
-    plain = standard(task.views)
+    plain = pareto(task.views)
     closeness, shares = _out_of_fold(task, plain)
     sharpness = _best_sharpness(closeness, shares, task.labels)
     logits = (sharpness * closeness + shares).astype(np.float32)
@@ -43,7 +43,7 @@ def tries(task: HeadTask) -> Iterator[Tried]:
 
 def _out_of_fold(task: HeadTask, plain: Basis) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """2 x·mean − ‖mean‖² and ln p(class), each (N, C), by means of the other folds."""
-    everything, photos = plain.standardised(task.views), plain.standardised(task.plain)
+    everything, photos = plain.scaled(task.views), plain.scaled(task.plain)
     labels, folds = task.per_view(task.labels), task.per_view(task.folds)
     sums = [
         _sums(everything[folds == fold], labels[folds == fold], task.classes) for fold in range(task.parts)
@@ -81,7 +81,7 @@ def _best_sharpness(closeness: NDArray[np.float64], shares: NDArray[np.float64],
 
 
 def _taught(task: HeadTask, plain: Basis, sharpness: float) -> Taught:
-    sums, counts = _sums(plain.standardised(task.views), task.per_view(task.labels), task.classes)
+    sums, counts = _sums(plain.scaled(task.views), task.per_view(task.labels), task.classes)
     means = sums / np.maximum(counts, 1)[:, None]
     bias = log_shares(task.labels, task.classes) - sharpness * (means**2).sum(axis=1)
     weight, moved = plain.unfolded((2 * sharpness * means.T).astype(np.float32), bias.astype(np.float32))
