@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import stat
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -106,13 +108,14 @@ def open_bundle(path: str | Path, *, threads: int | None = None) -> Bundle:
     file = bundle_file(Path(path))
     where = str(file)
     data = _read(file)
-    sha256 = _verified(data, where)
-    manifest = _manifest(data, where)
-    survey = guard.survey(data, where)
-    _check_temperature(data, survey, manifest, where)
-    session = open_session(data, where, threads)
-    _check_shapes(session, manifest, where)
-    return Bundle(file, manifest, sha256, survey.metadata.get(store.GOLDEN, ""), threads, session)
+    with _verifying(data, where) as hashes:
+        onnxruntime()
+        manifest = _manifest(data, where)
+        survey = guard.survey(data, where)
+        _check_temperature(data, survey, manifest, where)
+        session = open_session(data, where, threads)
+        _check_shapes(session, manifest, where)
+    return Bundle(file, manifest, hashes[0], survey.metadata.get(store.GOLDEN, ""), threads, session)
 
 
 def bundle_file(path: Path) -> Path:
@@ -152,27 +155,30 @@ def _read(file: Path) -> bytes:
         raise BundleError(f"cannot be read ({error.strerror or error})", where=str(file)) from None
 
 
-def _verified(data: bytes, where: str) -> str:
-    """The seal, checked while ONNX Runtime is imported: hashing leaves the interpreter to others.
+@contextmanager
+def _verifying(data: bytes, where: str) -> Iterator[list[str]]:
+    """The seal is checked beside the block: hashing leaves the interpreter to others. It tells of damage; the
+    guard decides what may be opened at all.
 
-    Raises BundleError.
+    Afterwards the list holds the hash. Raises BundleError for a broken seal, whatever the block raised.
     """
-    found: list[str | BundleError] = []
+    hashes: list[str] = []
+    broken: list[BundleError] = []
 
     def verify() -> None:
         try:
-            found.append(store.verify(data, where))
+            hashes.append(store.verify(data, where))
         except BundleError as error:
-            found.append(error)
+            broken.append(error)
 
     beside = threading.Thread(target=verify, name="sortograph-verify")
     beside.start()
-    onnxruntime()
-    beside.join()
-    (outcome,) = found
-    if isinstance(outcome, BundleError):
-        raise outcome
-    return outcome
+    try:
+        yield hashes
+    finally:
+        beside.join()
+        if broken:
+            raise broken[0] from None
 
 
 def _manifest(data: bytes, where: str) -> BundleManifest:
