@@ -99,3 +99,13 @@ def test_a_curve_decides_whether_photos_are_too_few(make_record, make_history, m
     flat = verdicts(record, make_index(), curve=measure(task_of(lambda n: 0.1)))
     assert [one.name for one in flat.verdicts] == ["healthy"]
     assert "data-limited" not in flat.skipped
+
+
+def test_what_more_photos_bring_is_told_by_the_curve_alone(make_record, make_history, make_index, loss_curve):
+    record = make_record(make_history(loss_curve()), {"train": 0.99, "validation": 0.9, "test": 0.88})
+    curve = measure(task_of(lambda n: 0.1))
+    told = verdicts(record, make_index(), curve=curve).of("overfitting").remedies
+    (more,) = (remedy for remedy in told if remedy.text == "twice as many training photos")
+    assert (more.gain, more.guess) == (round(100 * curve.doubling.value, 1), False)
+    assert more.why.startswith("by the learning curve; ")
+    assert [remedy.gain for remedy in told] == sorted((remedy.gain for remedy in told), reverse=True)

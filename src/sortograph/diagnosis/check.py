@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sortograph.diagnosis import (
     classes,
     epochs,
@@ -10,13 +12,14 @@ from sortograph.diagnosis import (
     learning_rate,
     overfitting,
     photos,
+    remedies,
     splits,
     underfitting,
     words,
 )
 from sortograph.diagnosis.log import RunLog
 from sortograph.diagnosis.view import RunView, Skip
-from sortograph.records import DatasetIndex, Diagnosis, LearningCurve, RunRecord, Verdict
+from sortograph.records import DatasetIndex, Diagnosis, LearningCurve, Remedy, RunRecord, Verdict
 
 _FAMILIES = (leak, gradients, learning_rate, underfitting, overfitting, epochs, splits, classes, photos)
 VERDICTS = (*(name for family in _FAMILIES for name in family.NAMES), "healthy")
@@ -65,8 +68,21 @@ def _with_curve(
 ) -> tuple[list[Verdict], dict[str, str]]:
     kept = [verdict for verdict in found if verdict.name not in photos.NAMES]
     rest = {name: reason for name, reason in skipped.items() if name not in photos.NAMES}
+    kept = [replace(verdict, remedies=_told(verdict.remedies, curve)) for verdict in kept]
     verdict = photos.from_curve(curve)
     return ([*kept, verdict] if verdict is not None else kept), rest
+
+
+def _told(given: tuple[Remedy, ...], curve: LearningCurve) -> tuple[Remedy, ...]:
+    """What more photos bring, the curve has measured: no rule of thumb beside it."""
+    gain = round(100 * curve.doubling.value, 1)
+    known = (
+        replace(one, gain=gain, guess=False, why=f"by the learning curve; {one.why}")
+        if one.text == remedies.TWICE
+        else one
+        for one in given
+    )
+    return remedies.ranked(*known)
 
 
 def _without_consequences(found: list[Verdict]) -> tuple[list[Verdict], dict[str, str]]:

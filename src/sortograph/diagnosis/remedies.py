@@ -10,6 +10,7 @@ from sortograph.diagnosis import thumb
 from sortograph.diagnosis.view import RunView
 from sortograph.records import Remedy
 
+TWICE = "twice as many training photos"
 _TURN, _ZOOM, _DROPOUT, _MOST_DROPOUT, _VIEWS = 0.2, 0.2, 0.2, 0.5, 8
 _DECAY = 0.01
 _FIRST = 64  # filters or units that a larger network has at least in its first layers
@@ -126,7 +127,7 @@ def more_photos(view: RunView, of: str = "") -> Remedy:
     small = view.index.classes[int(counts.argmin())] if len(counts) else ""
     why = of or f"the fewest are of {small}: {int(counts.min())} to train on" if small else of
     gain = thumb.gain(thumb.TWICE_THE_PHOTOS, view.errors)
-    return Remedy("twice as many training photos", why, gain=gain)
+    return Remedy(TWICE, why, gain=gain)
 
 
 def slower(view: RunView, factor: float) -> Remedy:
