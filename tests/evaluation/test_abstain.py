@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sortograph.evaluation.abstain import WANTED, abstain_table, best_promise, one_of_each
+from sortograph.evaluation.abstain import WANTED, abstain_table, one_of_each
 
 
 def draw(random: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -42,7 +42,18 @@ def test_few_photos_promise_nothing_strict_and_say_so() -> None:
     assert rows[0].threshold is None
     assert rows[0].reason == "unattainable: 50 photos promise at best 8.4 %"
     assert (rows[-1].threshold, rows[-1].coverage, rows[-1].wrong) == (0.0, 1.0, 0)
-    assert best_promise(50) == pytest.approx(0.0839, abs=1e-4)
+
+
+@pytest.mark.parametrize("errors", [1, 4, 12])
+def test_what_is_promised_at_best_is_promised_when_it_is_asked_for(errors: int) -> None:
+    confidence, right = np.linspace(0.5, 1, 60), np.ones(60, dtype=np.bool_)
+    right[:: 60 // errors] = False
+    (row,) = abstain_table(confidence, right, (0.001,))
+    best = float(row.reason.rpartition("best ")[2].removesuffix(" %")) / 100
+    (given,) = abstain_table(confidence, right, (best,))
+    assert given.threshold is not None
+    (less,) = abstain_table(confidence, right, (best - 0.01,))
+    assert less.threshold is None
 
 
 def test_answers_that_are_all_wrong_are_never_promised() -> None:

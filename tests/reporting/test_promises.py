@@ -27,9 +27,7 @@ def test_the_strictest_two_are_told_and_nothing_laxer_than_answering_all() -> No
 
 def test_what_cannot_be_promised_says_why() -> None:
     no = tuple(AbstainRow(error, None, 0.0, 80, 0, "unattainable: 80 photos") for error in (0.01, 0.02))
-    assert promises.withholding(trust(*no)) == [
-        "At most 2 % wrong is unattainable: 80 photos, if all are named right."
-    ]
+    assert promises.withholding(trust(*no)) == ["At most 2 % wrong is unattainable: 80 photos."]
     first, second = promises.withheld_rows(trust(*no))
     assert (first.error, first.answered, first.reason) == ("1 %", None, "unattainable: 80 photos")
     assert second.threshold == "–"

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from sortograph.evaluation.binomial import chance_of_at_most
+from sortograph.evaluation.binomial import chance_of_at_most, upper_limit
 from sortograph.records import AbstainRow
 
 WANTED = (0.005, 0.01, 0.02, 0.05, 0.1)
@@ -38,15 +38,6 @@ def abstain_table(
     return tuple(_row(rate, confidence, right) for rate in wanted)
 
 
-def best_promise(n: int) -> float:
-    """The least error rate that n photos can promise, if none of them is wrong; 1.0 without photos.
-
-    >>> round(best_promise(100), 3)
-    0.043
-    """
-    return -math.expm1(math.log(DOUBT / len(_STARTS)) / n) if n else 1.0
-
-
 def one_of_each(groups: NDArray[np.int64]) -> NDArray[np.int64]:
     """Places of one photo of each group, drawn by a fixed generator, ascending: they are independent then."""
     order = np.random.default_rng(0).permutation(len(groups))
@@ -57,19 +48,21 @@ def _row(rate: float, confidence: NDArray[np.float64], right: NDArray[np.bool_])
     n = len(confidence)
     order = np.argsort(-confidence, kind="stable")
     ranked, wrong = confidence[order], np.cumsum(~right[order])
-    best: int | None = None
-    held = 0.0
+    best, held, least = None, 0.0, 1.0
     for share in _SHARES:
         held += DOUBT / len(_STARTS) if share in _STARTS else 0.0
         count = _answered(round(share * n), ranked)
         if not held or not count:
             continue
+        least = min(least, upper_limit(int(wrong[count - 1]), count, held))
         if chance_of_at_most(int(wrong[count - 1]), count, rate) <= held:
             best = count
         else:
             held = 0.0
     if best is None:
-        return AbstainRow(rate, None, 0.0, n, 0, f"unattainable: {n} photos promise at best {_percent(n)}")
+        return AbstainRow(
+            rate, None, 0.0, n, 0, f"unattainable: {n} photos promise at best {_percent(least)}"
+        )
     threshold = 0.0 if best == n else float(ranked[best])  # 0, too, where the rest is never answered
     return AbstainRow(rate, threshold, best / n, n, int(wrong[best - 1]))
 
@@ -80,5 +73,7 @@ def _answered(rank: int, ranked: NDArray[np.float64]) -> int:
     return int((ranked > threshold).sum())
 
 
-def _percent(n: int) -> str:
-    return f"{100 * best_promise(n):.2g} %"
+def _percent(rate: float) -> str:
+    """Two digits, never less than it is."""
+    digits = 1 - math.floor(math.log10(100 * rate))
+    return f"{math.ceil(100 * rate * 10**digits) / 10**digits:g} %"

@@ -92,14 +92,14 @@ def withholding(trust: Trust) -> list[str]:
 
     >>> withholding(Trust("validation", 9, 9, 1.0, (AbstainRow(0.1, None, 0, 9, 0, "unattainable: 9 photos "
     ...                                                        "promise at best 39 %"),), ()))
-    ['At most 10 % wrong is unattainable: 9 photos promise at best 39 %, if all are named right.']
+    ['At most 10 % wrong is unattainable: 9 photos promise at best 39 %.']
     """
     found = best_rows(trust.abstain)
     refused = [row for row in trust.abstain if row.threshold is None]
     words = [promise(row) for row in found[:_MOST]]
     if refused:
         laxest = max(refused, key=lambda row: row.error)
-        words.append(f"At most {percent(laxest.error)} wrong is {laxest.reason}, if all are named right.")
+        words.append(f"At most {percent(laxest.error)} wrong is {laxest.reason}.")
     return words
 
 
