@@ -19,8 +19,7 @@ The number is the exit code of the command line.
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Iterable
-from itertools import islice
+from collections.abc import Iterable
 from pathlib import PurePath
 from typing import ClassVar, Literal, get_args
 
@@ -159,13 +158,15 @@ def counted(number: int, thing: str, things: str = "") -> str:
     return f"{number} {thing}" if number == 1 else f"{number} {things or f'{thing}s'}"
 
 
-def first_of(things: Collection[str], most: int, between: str = ", ") -> str:
-    """
-    >>> first_of(["a", "b", "c"], 2), first_of(["a", "b"], 2), first_of(["a", "b"], 1, "; ")
+def listed(items: Iterable[str], limit: int = 10, between: str = ", ") -> str:
+    """The first `limit` items in one line, and how many more there are.
+
+    >>> listed(["a", "b", "c"], limit=2), listed(["a", "b"]), listed(["a", "b"], 1, "; ")
     ('a, b and 1 more', 'a, b', 'a; and 1 more')
     """
-    more, joint = len(things) - most, " " if between == ", " else between
-    return between.join(islice(things, most)) + (f"{joint}and {more} more" if more > 0 else "")
+    every = list(items)
+    text, more = between.join(every[:limit]), len(every) - limit
+    return f"{text}{between.strip(',')}and {more} more" if more > 0 else text
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
-from sortograph.bundle import store
+from sortograph.bundle import runtime, store
 from sortograph.bundle.golden import golden_photos
 from sortograph.bundle.runtime import open_bundle
 from sortograph.errors import BundleError, DataError, GateError, UsageError
@@ -28,6 +28,33 @@ def manifest_with(small, **changes) -> str:
 
 def some_photos(count: int, size=(6, 5)):
     return np.random.default_rng(count).integers(0, 256, (count, *size, 3), dtype=np.uint8)
+
+
+def test_a_damaged_model_never_reaches_onnx_runtime(model_file, monkeypatch, capfd):
+    """Whatever the guard would say of it, it is told as damaged, and nothing is printed."""
+
+    def reached(*_: object) -> None:
+        raise AssertionError("it was opened")
+
+    monkeypatch.setattr(runtime, "open_session", reached)
+    sealed = model_file.read_bytes()
+    for place in range(0, len(sealed) - 120, 7):
+        flipped = bytearray(sealed)
+        flipped[place] ^= 0x80
+        model_file.write_bytes(flipped)
+        with pytest.raises(BundleError, match="SHA-256"):
+            open_bundle(model_file)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("failure", [MemoryError(), KeyboardInterrupt()])
+def test_what_stops_the_hashing_is_raised(model_file, monkeypatch, failure):
+    def fails(*_: object) -> str:
+        raise failure
+
+    monkeypatch.setattr(store, "verify", fails)
+    with pytest.raises(type(failure)):
+        open_bundle(model_file)
 
 
 @pytest.mark.parametrize("count", [1, 2, 7])

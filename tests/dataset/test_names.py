@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from sortograph.dataset.names import check_class_names, listed, shown, split_of
-from sortograph.errors import DataError
+from sortograph.dataset.names import check_class_names, shown, split_of
+from sortograph.errors import DataError, listed
 
 
 @pytest.mark.parametrize(

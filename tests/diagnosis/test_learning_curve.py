@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -101,11 +102,19 @@ def test_a_curve_decides_whether_photos_are_too_few(make_record, make_history, m
     assert "data-limited" not in flat.skipped
 
 
-def test_what_more_photos_bring_is_told_by_the_curve_alone(make_record, make_history, make_index, loss_curve):
+def test_what_more_photos_bring_is_told_by_the_curve(make_record, make_history, make_index, loss_curve):
     record = make_record(make_history(loss_curve()), {"train": 0.99, "validation": 0.9, "test": 0.88})
-    curve = measure(task_of(lambda n: 0.1))
-    told = verdicts(record, make_index(), curve=curve).of("overfitting").remedies
-    (more,) = (remedy for remedy in told if remedy.text == "twice as many training photos")
-    assert (more.gain, more.guess) == (round(100 * curve.doubling.value, 1), False)
+
+    def of(curve):
+        told = verdicts(record, make_index(), curve=curve).of("overfitting").remedies
+        assert [one.gain for one in told] == sorted((one.gain for one in told), reverse=True)
+        return [one for one in told if one.text == "twice as many training photos"]
+
+    rising, flat = measure(task_of(lambda n: 4.0 * n**-0.5)), measure(task_of(lambda n: 0.1))
+    (more,) = of(rising)
+    assert (more.gain, more.guess) == (round(100 * rising.doubling.value, 1), False)
     assert more.why.startswith("by the learning curve; ")
-    assert [remedy.gain for remedy in told] == sorted((remedy.gain for remedy in told), reverse=True)
+    assert of(flat) == []
+    (guessed,) = of(replace(rising, stand_in=True))  # of another network: it may gain otherwise
+    assert guessed.guess
+    assert "curve" not in guessed.why

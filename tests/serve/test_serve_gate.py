@@ -369,13 +369,14 @@ def test_s10_an_error_shows_no_path_address_or_trace(live, model):
         check_quiet(answer.text, live, model)
 
 
-def test_s10_a_bug_shows_nothing_either(live, model, monkeypatch, caplog):
+@pytest.mark.parametrize("query", ["", "?top_k=5"])
+def test_s10_a_bug_shows_nothing_either(live, model, monkeypatch, caplog, query):
     def fails(self, *_):
         raise ValueError(f"at 0x7f00deadbeef in {model}")
 
     monkeypatch.setattr(type(live.service), "predict", fails)
     with live.client() as client:
-        answer = client.post("/v1/predict", files=files(photo()))
+        answer = client.post(f"/v1/predict{query}", files=files(photo()))
     assert (answer.status_code, answer.json()["code"]) == (500, "bug")
     check_quiet(answer.text, live, model)
     assert "deadbeef" in caplog.text  # whoever runs the server learns it

@@ -10,12 +10,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from fastapi import FastAPI
 from PIL import Image
 
 from serve_tools import files, photo
 from sortograph.bundle.store import write_bundle
 from sortograph.records import BundleManifest
 from sortograph.serve.answers import Answer, Detail, Models, Problem
+from sortograph.serve.app import make_app
+from sortograph.serve.gate import Rules
 
 ADDED = ("unsure_code", "unsure_details", "error_code", "heatmap")  # to what the classifier says
 PATHS = [(200, 10, 30), (10, 220, 40), (30, 20, 240)]
@@ -252,3 +255,20 @@ def test_nothing_that_is_shown_comes_from_elsewhere(live):
             text = asset.data.replace(b"http://www.w3.org/", b"")  # names of SVG's language
             assert b"http://" not in text
             assert b"https://" not in text
+
+
+def test_requests_are_reported_to_nobody(live, monkeypatch):
+    """FastAPI can report them to OpenTelemetry."""
+    monkeypatch.setenv("FASTAPI_OTEL_AUTO_CONFIGURE", "true")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
+    made = app_of(make_app(live.service, Rules()))
+    native = getattr(made, "_native_telemetry", None)  # older ones have none
+    assert native is None or not native.enabled()
+    assert getattr(made, "_telemetry", {"auto_configure": False})["auto_configure"] is False
+
+
+def app_of(gate):
+    """The FastAPI application within."""
+    while not isinstance(gate, FastAPI):
+        gate = gate._app
+    return gate

@@ -9,8 +9,7 @@ import numpy as np
 
 from sortograph.api.answers import Right, uncalibrated
 from sortograph.api.entrants import Entrant
-from sortograph.dataset.names import listed
-from sortograph.errors import counted
+from sortograph.errors import counted, listed
 from sortograph.evaluation import choose_run
 from sortograph.records import Choice, Compared, Contender
 

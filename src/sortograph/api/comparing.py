@@ -17,8 +17,7 @@ from sortograph.api.entrants import ANEW, Entrant, places_of, read_entrants
 from sortograph.api.placing import matched
 from sortograph.api.telling import tell_rejected
 from sortograph.api.writing import check_place, page_file
-from sortograph.dataset.names import listed
-from sortograph.errors import DataError, counted, first_of, nearest
+from sortograph.errors import DataError, counted, listed, nearest
 from sortograph.evaluation import compare_pairs, difference, groups_of
 from sortograph.evaluation.compare import group_numbers
 from sortograph.evaluation.intervals import share_of
@@ -142,7 +141,7 @@ def _refuse(classes: Sequence[str], photos: Mapping[str, str]) -> None:
         what, fix = "nothing can be chosen where validation photos differ", "sortograph compare RUNS"
     problems = [*classes, *photos]
     raise DataError(
-        f"{what}: {first_of(problems, _TOLD, '; ')}",
+        f"{what}: {listed(problems, _TOLD, '; ')}",
         expected="the same classes, and the same photos with the same labels in each split that is compared",
         fix=fix,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +32,7 @@ class _Source:
 
     keeper: FeatureKeeper
     told: str
+    stand_in: bool = False
 
 
 def learning_curve(
@@ -97,7 +98,8 @@ def _stand_in(progress: Progress) -> tuple[_Source | None, str]:
     opened = open_backbone(name, settings=BackboneChoice(), pixels=Pixels(), progress=progress)
     progress(Said(f"the learning curve is that of a head on {name}, which stands in for the network"))
     keeper = FeatureKeeper(GraphEmbedder(opened.graph, opened.backbone.preprocess), progress=progress)
-    return _Source(keeper, f"a logistic head on {name}, which stands in for the network"), ""
+    told = f"a logistic head on {name}, which stands in for the network"
+    return _Source(keeper, told, stand_in=True), ""
 
 
 def _at_hand() -> list[str]:
@@ -120,7 +122,7 @@ def _measured(record: RunRecord, index: DatasetIndex, source: _Source, progress:
         seed=record.seed,
         progress=progress,
     )
-    return measure(task)
+    return replace(measure(task), stand_in=source.stand_in)
 
 
 def _answer(record: RunRecord, index: DatasetIndex, source: _Source) -> Callable[[Rows], Rows]:

@@ -11,8 +11,7 @@ from sortograph import runs as folders
 from sortograph.api.answers import SplitAnswers, split_answers
 from sortograph.api.placing import run_index
 from sortograph.bundle.runtime import FILE_NAME
-from sortograph.dataset.names import listed
-from sortograph.errors import RunError, SortographError, UsageError, command, counted
+from sortograph.errors import RunError, SortographError, UsageError, command, counted, listed
 from sortograph.records import DatasetIndex, RunRecord
 
 ANEW = "sortograph compare RUNS --photos PHOTOS"

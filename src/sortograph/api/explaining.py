@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sortograph.api.writing import check_place, picture_file
 from sortograph.bundle.runtime import Answers, Bundle, open_bundle
 from sortograph.classify import find_photos
-from sortograph.errors import MissingExtra, PhotoError, RunError, UsageError, first_of, nearest
+from sortograph.errors import MissingExtra, PhotoError, RunError, UsageError, listed, nearest
 from sortograph.explaining.occlusion import occlusion
 from sortograph.files import make_folder, write_atomic
 from sortograph.images.sources import Photo, name_of, to_pixels
@@ -224,7 +224,7 @@ def _label(bundle: Bundle, class_name: str) -> int:
     raise UsageError(
         f"the model knows no class {class_name!r}{nearest(class_name, classes)}",
         where=str(bundle.path),
-        expected=f"one of {first_of(classes, 20)}",
+        expected=f"one of {listed(classes, 20)}",
     )
 
 

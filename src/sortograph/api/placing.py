@@ -11,8 +11,7 @@ import numpy as np
 
 from sortograph import runs
 from sortograph.dataset import scan
-from sortograph.dataset.names import listed
-from sortograph.errors import DataError, RunError, counted, nearest
+from sortograph.errors import DataError, RunError, counted, listed, nearest
 from sortograph.records import SPLITS, DatasetIndex, Progress, RunRecord
 
 NEW = "new"

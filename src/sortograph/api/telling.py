@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sortograph.dataset import label_notes, leak_notes
 from sortograph.dataset.groups import no_group_note
-from sortograph.errors import counted, first_of
+from sortograph.errors import counted, listed
 from sortograph.records import AuditResult, DatasetIndex, Finding, Progress, Said
 
 _NAMED = 3
@@ -25,7 +25,7 @@ def tell_rejected(index: DatasetIndex, progress: Progress) -> None:
     if not index.rejected:
         return
     count = len(index.rejected)
-    named = first_of([f"{bad.path} ({bad.reason})" for bad in index.rejected], _NAMED, "; ")
+    named = listed([f"{bad.path} ({bad.reason})" for bad in index.rejected], _NAMED, "; ")
     are = "is" if count == 1 else "are"
     progress(Said(f"{counted(count, 'unreadable photo')} {are} left out: {named}", warning=True))
 

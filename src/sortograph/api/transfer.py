@@ -121,6 +121,7 @@ class TransferMaker:
             settings=recipe.head,
             train=recipe.train,
             validation=_watched(job, table),
+            blocks=self.keeper.widths,
             progress=job.progress,
             stop=job.stop,
             deadline=job.deadline,

@@ -9,7 +9,7 @@ import numpy as np
 from sortograph.auditing import kin
 from sortograph.auditing.view import AuditView
 from sortograph.auditing.words import class_of, paths_of, some
-from sortograph.dataset.names import listed
+from sortograph.errors import listed
 from sortograph.records import DatasetIndex, Finding
 
 # How sure it is that files show one photo. Near duplicates may be a burst of shots.

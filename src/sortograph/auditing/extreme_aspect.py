@@ -8,8 +8,8 @@ import numpy as np
 
 from sortograph.auditing.view import AuditView
 from sortograph.auditing.words import paths_of
-from sortograph.dataset.names import listed, shown
-from sortograph.errors import counted
+from sortograph.dataset.names import shown
+from sortograph.errors import counted, listed
 from sortograph.records import Finding
 
 # Panoramas reach 3.2 among 6,743 photos of five real sets; one strip with 5.9 is above. Sets of strips, such

@@ -9,7 +9,8 @@ import numpy as np
 from sortograph.auditing import kin
 from sortograph.auditing.view import AuditView
 from sortograph.auditing.words import paths_of
-from sortograph.dataset.names import listed, shown
+from sortograph.dataset.names import shown
+from sortograph.errors import listed
 from sortograph.records import DatasetIndex, Finding
 
 

@@ -24,8 +24,7 @@ from sortograph.auditing import (
     unreadable,
 )
 from sortograph.auditing.view import AuditView, Check
-from sortograph.dataset.names import listed
-from sortograph.errors import MissingExtra, UsageError, nearest
+from sortograph.errors import MissingExtra, UsageError, listed, nearest
 from sortograph.images.names import natural_key
 from sortograph.records import AuditResult, Finding, Progress, Step, silent
 

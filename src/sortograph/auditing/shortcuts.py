@@ -16,7 +16,7 @@ from sortograph.auditing import kin
 from sortograph.auditing.properties import Property, properties
 from sortograph.auditing.view import AuditView
 from sortograph.auditing.words import class_of, percent
-from sortograph.dataset.names import listed
+from sortograph.errors import listed
 from sortograph.records import DatasetIndex, Finding
 
 _FOLDS, _SEED = 5, 0

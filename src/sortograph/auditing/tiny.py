@@ -8,8 +8,8 @@ import numpy as np
 
 from sortograph.auditing.view import AuditView
 from sortograph.auditing.words import paths_of
-from sortograph.dataset.names import listed, shown
-from sortograph.errors import counted
+from sortograph.dataset.names import shown
+from sortograph.errors import counted, listed
 from sortograph.records import Finding
 
 # The smallest of 6,743 photos of five real sets has 33 pixels on its shorter side, and shows its dog. Sets

@@ -9,7 +9,7 @@ import numpy as np
 from sortograph.auditing import kin
 from sortograph.auditing.view import AuditView
 from sortograph.auditing.words import class_of, classes, percent
-from sortograph.dataset.names import listed
+from sortograph.errors import listed
 from sortograph.records import SPLITS, DatasetIndex, Finding
 
 _TO_LEARN, _TO_JUDGE = 20, 5

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from sortograph.dataset.names import listed, shown
+from sortograph.dataset.names import shown
+from sortograph.errors import listed
 from sortograph.records import DatasetIndex
 
 

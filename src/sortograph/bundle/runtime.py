@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import stat
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -108,14 +106,19 @@ def open_bundle(path: str | Path, *, threads: int | None = None) -> Bundle:
     file = bundle_file(Path(path))
     where = str(file)
     data = _read(file)
-    with _verifying(data, where) as hashes:
+    seal = _Seal(data, where)
+    try:
         onnxruntime()
         manifest = _manifest(data, where)
         survey = guard.survey(data, where)
         _check_temperature(data, survey, manifest, where)
-        session = open_session(data, where, threads)
-        _check_shapes(session, manifest, where)
-    return Bundle(file, manifest, hashes[0], survey.metadata.get(store.GOLDEN, ""), threads, session)
+    except BundleError:
+        seal.sha256()  # what is damaged is called so, whatever else is wrong with it
+        raise
+    sha256 = seal.sha256()
+    session = open_session(data, where, threads)
+    _check_shapes(session, manifest, where)
+    return Bundle(file, manifest, sha256, survey.metadata.get(store.GOLDEN, ""), threads, session)
 
 
 def bundle_file(path: Path) -> Path:
@@ -155,30 +158,27 @@ def _read(file: Path) -> bytes:
         raise BundleError(f"cannot be read ({error.strerror or error})", where=str(file)) from None
 
 
-@contextmanager
-def _verifying(data: bytes, where: str) -> Iterator[list[str]]:
-    """The seal is checked beside the block: hashing leaves the interpreter to others. It tells of damage; the
-    guard decides what may be opened at all.
+class _Seal:
+    """The seal of a bundle, checked in a thread: hashing leaves the interpreter to others."""
 
-    Afterwards the list holds the hash. Raises BundleError for a broken seal, whatever the block raised.
-    """
-    hashes: list[str] = []
-    broken: list[BundleError] = []
+    def __init__(self, data: bytes, where: str) -> None:
+        self._sha256 = ""
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._verify, args=(data, where), name="sortograph-verify")
+        self._thread.start()
 
-    def verify() -> None:
+    def _verify(self, data: bytes, where: str) -> None:
         try:
-            hashes.append(store.verify(data, where))
-        except BundleError as error:
-            broken.append(error)
+            self._sha256 = store.verify(data, where)
+        except BaseException as error:  # told where the hash is asked for
+            self._failure = error
 
-    beside = threading.Thread(target=verify, name="sortograph-verify")
-    beside.start()
-    try:
-        yield hashes
-    finally:
-        beside.join()
-        if broken:
-            raise broken[0] from None
+    def sha256(self) -> str:
+        """Waits for it. Raises BundleError where the seal is broken."""
+        self._thread.join()
+        if self._failure is not None:
+            raise self._failure from None
+        return self._sha256
 
 
 def _manifest(data: bytes, where: str) -> BundleManifest:

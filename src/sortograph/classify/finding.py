@@ -9,7 +9,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from sortograph.errors import DataError, counted
+from sortograph.errors import DataError, counted, listed
 from sortograph.images.archive import is_archive, members_of, place_of
 from sortograph.images.walk import photos_below
 
@@ -44,7 +44,7 @@ def find_photos(
     if missing:
         raise DataError(
             "no such file or folder" if len(missing) == 1 else f"{len(missing)} names do not exist",
-            where=_listed(missing),
+            where=listed(missing),
             expected="photos, folders or archives of photos, patterns, or - for names on standard input",
         )
     paths = chain.from_iterable(each for each in found if each is not None)
@@ -115,7 +115,7 @@ def _photos(paths: Iterable[Path], given: list[str], progress: Progress | None) 
         were = "was" if others == 1 else "were"
         progress(Said(f"{counted(others, 'other file')} {were} left out: hidden, linked, or not a photo"))
     if not found and any(name != STDIN for name in given):
-        raise DataError("no photos", where=_listed(given), expected="files with the suffix of a photo")
+        raise DataError("no photos", where=listed(given), expected="files with the suffix of a photo")
 
 
 def _inside(path: Path, leave_out: _Count) -> Iterable[Path]:
@@ -139,10 +139,3 @@ def _photos_in(archive: Path, leave_out: _Count) -> Iterator[Path]:
         leave_out(folder.ignored)
         yield from (archive / name for name in sorted(folder.files, key=natural_key))
         waiting += sorted(folder.folders, key=natural_key, reverse=True)
-
-
-def _listed(names: Iterable[str]) -> str:
-    """The first ten."""
-    from sortograph.dataset.names import listed  # only for errors: nothing else of it is needed
-
-    return listed(names)

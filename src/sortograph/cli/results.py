@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sortograph.cli import streams, tables, words
+from sortograph.errors import listed
 
 if TYPE_CHECKING:
     from sortograph.records import AbstainRow, Estimate, EvaluationResult, Rejected, Trust
@@ -39,8 +40,6 @@ def show_evaluation(
     if trust is not None:
         streams.out(_calibrated(trust, evaluation))
         if trust.lacking:
-            from sortograph.dataset.names import listed
-
             none = listed(trust.lacking, 5)
             streams.out(streams.safe(f"none of them is of {none}: nothing is promised of those"))
         for line in _withholding(trust.abstain):

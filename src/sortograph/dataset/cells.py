@@ -7,8 +7,7 @@ import io
 from collections.abc import Iterator
 from pathlib import Path
 
-from sortograph.dataset.names import listed
-from sortograph.errors import DataError, nearest
+from sortograph.errors import DataError, listed, nearest
 from sortograph.images.inspect import read_bytes
 
 COLUMNS = ("path", "label", "split", "group")

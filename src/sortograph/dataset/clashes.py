@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
-from sortograph.dataset.names import check_class_names, listed
-from sortograph.errors import DataError
+from sortograph.dataset.names import check_class_names
+from sortograph.errors import DataError, listed
 from sortograph.images.names import composed, folded
 
 

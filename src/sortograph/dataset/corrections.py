@@ -16,10 +16,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sortograph.dataset.names import listed
 from sortograph.dataset.reading import Columns
 from sortograph.dataset.units import units
-from sortograph.errors import DataError, PhotoError, UsageError, counted, nearest
+from sortograph.errors import DataError, PhotoError, UsageError, counted, listed, nearest
 from sortograph.files import unguard
 from sortograph.images.archive import is_archive
 from sortograph.images.inspect import read_bytes

@@ -12,14 +12,9 @@ from pathlib import Path, PurePosixPath
 
 from sortograph.dataset.clashes import check_folders, check_names
 from sortograph.dataset.listing import Entry, Listing, links_note
-from sortograph.dataset.names import (
-    is_text,
-    listed,
-    shown,
-    split_of,
-)
+from sortograph.dataset.names import is_text, shown, split_of
 from sortograph.dataset.walk import File, Level, Tree
-from sortograph.errors import DataError, counted
+from sortograph.errors import DataError, counted, listed
 from sortograph.images.archive import is_archive, members_of
 from sortograph.images.names import composed, folded
 

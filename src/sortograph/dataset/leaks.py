@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sortograph.dataset.names import listed, shown
-from sortograph.errors import counted
+from sortograph.dataset.names import shown
+from sortograph.errors import counted, listed
 from sortograph.records import SPLITS, DatasetIndex
 
 

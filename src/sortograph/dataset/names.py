@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from sortograph.errors import DataError
+from sortograph.errors import DataError, listed
 from sortograph.images.names import composed, folded
 
 _SPLIT_WORDS = {
@@ -46,17 +46,6 @@ def shown(name: str) -> str:
     """
     escaped = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
     return escaped.encode("utf-8", "backslashreplace").decode()
-
-
-def listed(items: Iterable[str], limit: int = 10) -> str:
-    """The first `limit` items in one line, and how many more there are.
-
-    >>> listed(["a", "b", "c"], limit=2)
-    'a, b and 1 more'
-    """
-    every = list(items)
-    text = ", ".join(every[:limit])
-    return f"{text} and {len(every) - limit} more" if len(every) > limit else text
 
 
 def check_class_names(names: Sequence[str], where: str) -> None:

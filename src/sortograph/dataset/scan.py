@@ -11,16 +11,15 @@ import numpy as np
 
 from sortograph.dataset.layouts import LAYOUTS, folder_listing
 from sortograph.dataset.listing import Entry, Listing, links_note
-from sortograph.dataset.names import check_class_names, listed, shown
+from sortograph.dataset.names import check_class_names, shown
 from sortograph.dataset.reading import Columns, Keeper, read_entries
 from sortograph.dataset.table import table_listing
-from sortograph.errors import DataError, UsageError, first_of, nearest
+from sortograph.errors import DataError, UsageError, listed, nearest
 from sortograph.images.archive import is_archive
 from sortograph.images.names import composed, natural_key
 from sortograph.records import SPLITS, DatasetIndex, Progress, Rejected, silent
 
 MINIMUM = 3  # photos of one class: one each for training, validation and test
-_MISTAKES = 8  # that one message names
 
 
 def scan(
@@ -122,12 +121,13 @@ def _class_order(listing: Listing, wanted: Sequence[str] | None, root: Path) -> 
 def _in_order(wanted: list[str], found: list[str]) -> tuple[str, ...]:
     times = Counter(wanted)
     mistakes = [f"unknown {name!r}{nearest(name, found)}" for name in times if name not in found]
-    mistakes += [f"missing {name!r}" for name in found if name not in times]
+    missing = [repr(name) for name in found if name not in times]
+    mistakes += [f"missing {listed(missing)}"] if missing else []
     mistakes += [f"{name!r} given {count} times" for name, count in times.items() if count > 1]
     if mistakes:
         raise UsageError(
-            f"classes do not fit the photos: {first_of(mistakes, _MISTAKES, '; ')}",
-            expected=f"exactly these, in any order: {first_of(found, 40)}",
+            f"classes do not fit the photos: {'; '.join(mistakes)}",
+            expected=f"exactly these, in any order: {', '.join(found)}",
             fix="correct the list of classes, or leave it out for natural order",
         )
     return tuple(wanted)

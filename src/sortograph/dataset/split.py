@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from sortograph.dataset.leaks import label_notes, leak_notes
-from sortograph.dataset.names import listed
 from sortograph.dataset.quotas import Quota, quotas
 from sortograph.dataset.units import Unit, bonds, units
-from sortograph.errors import DataError, UsageError
+from sortograph.errors import DataError, UsageError, listed
 from sortograph.records import DatasetIndex
 
 _CUT_ORDER = ("test", "validation")

@@ -15,14 +15,9 @@ import numpy as np
 
 from sortograph.dataset.cells import COLUMNS, check_header, read_cells
 from sortograph.dataset.listing import Entry, Listing
-from sortograph.dataset.names import (
-    SPLIT_NAMES,
-    listed,
-    shown,
-    split_of,
-)
+from sortograph.dataset.names import SPLIT_NAMES, shown, split_of
 from sortograph.dataset.walk import link_problem
-from sortograph.errors import DataError, RunError, counted, nearest
+from sortograph.errors import DataError, RunError, counted, listed, nearest
 from sortograph.files import unguard, write_csv
 from sortograph.images.names import composed, decomposed
 from sortograph.records import SPLITS, DatasetIndex

@@ -68,21 +68,26 @@ def _with_curve(
 ) -> tuple[list[Verdict], dict[str, str]]:
     kept = [verdict for verdict in found if verdict.name not in photos.NAMES]
     rest = {name: reason for name, reason in skipped.items() if name not in photos.NAMES}
-    kept = [replace(verdict, remedies=_told(verdict.remedies, curve)) for verdict in kept]
+    if not curve.stand_in:
+        kept = [replace(verdict, remedies=_told(verdict.remedies, curve)) for verdict in kept]
     verdict = photos.from_curve(curve)
     return ([*kept, verdict] if verdict is not None else kept), rest
 
 
 def _told(given: tuple[Remedy, ...], curve: LearningCurve) -> tuple[Remedy, ...]:
-    """What more photos bring, the curve has measured: no rule of thumb beside it."""
+    """What more photos bring, the curve has measured: no rule of thumb beside it. Where that may be nothing,
+    they are no remedy."""
     gain = round(100 * curve.doubling.value, 1)
-    known = (
-        replace(one, gain=gain, guess=False, why=f"by the learning curve; {one.why}")
-        if one.text == remedies.TWICE
-        else one
-        for one in given
+    why = "by the learning curve"
+    return remedies.ranked(
+        *(
+            replace(one, gain=gain, guess=False, why=f"{why}; {one.why}" if one.why else why)
+            if one.text == remedies.TWICE
+            else one
+            for one in given
+            if one.text != remedies.TWICE or curve.doubling.low > 0
+        )
     )
-    return remedies.ranked(*known)
 
 
 def _without_consequences(found: list[Verdict]) -> tuple[list[Verdict], dict[str, str]]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from sortograph.diagnosis import remedies, thumb, words
 from sortograph.diagnosis.view import RunView, Skip
-from sortograph.errors import counted
+from sortograph.errors import counted, listed
 from sortograph.evaluation import difference, wilson
 from sortograph.evaluation.intervals import z_value
 from sortograph.records import Estimate, Remedy, Verdict
@@ -54,12 +54,11 @@ def _shortfall(view: RunView, k: int) -> Estimate | None:
 def _verdict(view: RunView, found: list[tuple[int, Estimate]]) -> Verdict:
     assert view.held_out is not None
     result, counts = view.held_out, view.class_counts
-    told = [_told(view, k, gap) for k, gap in found[:3]]
-    more = f"; and {len(found) - 3} more classes" if len(found) > 3 else ""
+    told = listed((_told(view, k, gap) for k, gap in found), 3, "; ")
     lost = sum(gap.value * result.per_class[k].support for k, gap in found) / max(1, result.n)
     return Verdict(
         name="starved-class",
-        message="; ".join(told) + more,
+        message=told,
         severity=words.clipped(0.35 + 0.5 * found[0][1].low, most=0.7),
         figures={
             "classes": {

@@ -54,5 +54,5 @@ def from_curve(curve: LearningCurve) -> Verdict | None:
             "exponent": round(curve.exponent, 3),
             "source": curve.source,
         },
-        remedies=(Remedy(remedies.TWICE, why or "the curve still rises", gain=gain, guess=False),),
+        remedies=(Remedy(remedies.TWICE, why or "the curve still rises", gain=gain, guess=curve.stand_in),),
     )

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sortograph.errors import MissingExtra, RunError, first_of
+from sortograph.errors import MissingExtra, RunError, listed
 from sortograph.export.votes import votes
 from sortograph.models.layers import (
     EPSILON,
@@ -209,7 +209,7 @@ def check_state(weights: Weights, state: State) -> None:
             wrong.append(f"{name} is {tuple(state[name].shape)}, not {shape}")
     if wrong:
         raise RunError(
-            f"weights of another network: {first_of(wrong, 5, '; ')}",
+            f"weights of another network: {listed(wrong, 5, '; ')}",
             expected="the weights that were trained with this recipe, photo size and number of classes",
             fix="sortograph train PHOTOS --recipe RUN/recipe.toml",
         )

@@ -81,7 +81,12 @@ class FeatureKeeper:
     @property
     def width(self) -> int:
         """D, of all embedders together."""
-        return sum(embedder.width for embedder in self.embedders)
+        return sum(self.widths)
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Of each embedder's embeddings, in their order."""
+        return tuple(embedder.width for embedder in self.embedders)
 
     @property
     def source(self) -> str:

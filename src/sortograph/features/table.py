@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from sortograph.errors import RunError, first_of
+from sortograph.errors import RunError, listed
 from sortograph.images.crew import Reading, shared_crew
 from sortograph.records import DatasetIndex, PhotoFacts, PreprocessSpec
 
@@ -45,7 +45,7 @@ def unusable(bad: Mapping[str, str]) -> RunError:
     count, reasons = len(bad), ", ".join(dict.fromkeys(bad.values()))
     return RunError(
         f"{'a photo' if count == 1 else f'{count} photos'} cannot be used any more ({reasons})",
-        where=first_of(bad, _NAMED),
+        where=listed(bad, _NAMED),
         expected="photos that stay as they are while a model is trained",
         fix="train again",
     )

@@ -94,7 +94,7 @@ class Crew:
 
         paths: relative to the root, posix; taken lazily, a bounded number ahead of what is given back
         sizes: the pixels that are wanted: for each (spec, factor) those of
-            `resize(decode(data, at_least=spec.decoded(factor)), spec, factor)`
+            `resize(open_photo(data, at_least=spec.decoded(factor)).image, spec, factor)`
         look: whether the facts hold a look
 
         Nothing is raised for a photo that cannot be read: its Reading says why. May be abandoned half-way.

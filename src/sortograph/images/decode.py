@@ -123,8 +123,6 @@ class Opened:
     @property
     def pixels(self) -> NDArray[np.uint8]:
         """uint8 (H, W, 3), made anew each time."""
-        if _area(self.image) <= _SMALL:
-            return np.asarray(self.image)
         pixels = np.empty((self.image.height, self.image.width, 3), np.uint8)
         for top, strip in strips(self.image):  # one step would take twice the memory
             pixels[top : top + strip.height] = np.asarray(strip)

@@ -70,5 +70,4 @@ def _decoded(image: Image.Image) -> Image.Image:
     with photo_errors():
         if image.width * image.height > MAX_PIXELS or 0 in image.size:
             raise PhotoError(f"{image.width}×{image.height} pixels, out of range")
-        image.load()  # here, where what is wrong with its file is a PhotoError
         return to_rgb(ImageOps.exif_transpose(image))

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sortograph.errors import MissingExtra, WeightsError
+from sortograph.errors import MissingExtra, WeightsError, listed
 
 State = dict[str, Tensor]
 _SAFETENSORS = ".safetensors"
@@ -154,8 +154,7 @@ def _listed(what: str, names: list[str]) -> str:
     >>> _listed("missing", ["a", "b", "c", "d", "e"])
     '5 missing: a, b, c and 2 more'
     """
-    more = f" and {len(names) - _FEW} more" if len(names) > _FEW else ""
-    return f"{len(names)} {what}: {', '.join(names[:_FEW])}{more}"
+    return f"{len(names)} {what}: {listed(names, _FEW)}"
 
 
 def _shape(value: Tensor) -> str:

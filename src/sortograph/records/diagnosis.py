@@ -130,6 +130,7 @@ class LearningCurve:
     """Accuracy by the number of training photos, and what twice as many would bring.
 
     source     what embedded the photos, and which head was taught
+    stand_in   whether that is another network than the run's
     doubling   the accuracy that twice as many photos would add (error = a · photos ** −b, extrapolated)
     last_step  the accuracy that the last step of the curve has added, measured
     classes    class → recall that twice as many photos would add, the greatest first
@@ -143,6 +144,7 @@ class LearningCurve:
     last_step: Estimate
     classes: Mapping[str, Estimate]
     message: str
+    stand_in: bool = False
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

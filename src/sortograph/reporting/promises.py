@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sortograph.dataset.names import listed
+from sortograph.errors import listed
 from sortograph.evaluation import share
 from sortograph.records import AbstainRow, EvaluationResult, LikenessRow, RunRecord, Trust
 from sortograph.reporting.facts import Cell, rate

@@ -65,14 +65,14 @@ class _Straight:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         special = scope["type"] != "http" or scope["path"] != _PREDICT or scope["method"] != "POST"
-        if special or scope["query_string"]:
+        if special or scope.get("query_string"):
             await self._app(scope, receive, send)
             return
         scope["route"] = self
         try:
             answer = await self._routes.predict(Request(scope, receive))
-        except Client:
-            answer = _gone()
+        except Exception as error:
+            answer = _told(error)
         await answer(scope, receive, send)
 
 
@@ -227,51 +227,39 @@ def _file(request: Request, asset: assets.Asset | None) -> Response:
 
 
 def _add_failures(app: FastAPI) -> None:
-    """Whatever FastAPI has to complain of, as a Refusal, which the gate answers."""
+    async def told(_: Request, error: Exception) -> Response:
+        return _told(error)
 
-    async def refusal(_: Request, error: Exception) -> Response:
-        assert isinstance(error, Refusal)
-        made = Response(error.body(), status_code=error.status)
-        made.raw_headers.extend(error.headers())
-        return made
-
-    async def parameters(request: Request, error: Exception) -> Response:
-        assert isinstance(error, RequestValidationError)
-        wrong = "; ".join(f"{found['loc'][-1]}: {found['msg']}" for found in error.errors())
-        return await refusal(request, Refusal(PARAMETER, "parameters that cannot be used", expected=wrong))
-
-    async def http(request: Request, error: Exception) -> Response:
-        assert isinstance(error, HTTPException)
-        if error.status_code != 405:
-            return await refusal(request, _not_found())
-        made = await refusal(request, Refusal(METHOD, "a method that this address does not know"))
-        made.headers.update(error.headers or {})
-        return made
-
-    async def storage(request: Request, error: Exception) -> Response:
-        assert isinstance(error, StorageError)
-        return await refusal(request, Refusal(STORAGE, error.what, expected="tell whoever runs this server"))
-
-    async def gone(_: Request, error: Exception) -> Response:  # noqa: ARG001, it says nothing more
-        return _gone()
-
-    async def other(request: Request, error: Exception) -> Response:
-        _log.error("a bug in the server", exc_info=error)
-        return await refusal(request, bug())
-
-    for kind, handler in (
-        (Exception, other),
-        (Client, gone),
-        (Refusal, refusal),
-        (RequestValidationError, parameters),
-        (HTTPException, http),
-        (StorageError, storage),
-    ):
-        app.add_exception_handler(kind, handler)
+    for kind in (Exception, Client, Refusal, RequestValidationError, HTTPException, StorageError):
+        app.add_exception_handler(kind, told)
 
 
-def _gone() -> Response:
-    return Response(status_code=499)  # for the metrics: nobody reads it
+def _told(error: Exception) -> Response:
+    """The answer to a request that failed, whatever FastAPI or a route has to complain of."""
+    match error:
+        case Refusal():
+            return _refusal(error)
+        case Client():
+            return Response(status_code=499)  # for the metrics: nobody reads it
+        case RequestValidationError():
+            wrong = "; ".join(f"{found['loc'][-1]}: {found['msg']}" for found in error.errors())
+            return _refusal(Refusal(PARAMETER, "parameters that cannot be used", expected=wrong))
+        case HTTPException(status_code=405):
+            made = _refusal(Refusal(METHOD, "a method that this address does not know"))
+            made.headers.update(error.headers or {})
+            return made
+        case HTTPException():
+            return _refusal(_not_found())
+        case StorageError():
+            return _refusal(Refusal(STORAGE, error.what, expected="tell whoever runs this server"))
+    _log.error("a bug in the server", exc_info=error)
+    return _refusal(bug())
+
+
+def _refusal(refusal: Refusal) -> Response:
+    made = Response(refusal.body(), status_code=refusal.status)
+    made.raw_headers.extend(refusal.headers())
+    return made
 
 
 def _json(data: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:

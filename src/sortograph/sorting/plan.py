@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sortograph.bundle.doubts import UNLIKE
-from sortograph.errors import PhotoError, StorageError
+from sortograph.errors import PhotoError, StorageError, listed
 from sortograph.moving.transfer import check_photo, fingerprint, is_same_state
 from sortograph.records import Prediction, Rejected
 from sortograph.records.sorting import Renamed, SortFile, SortPlan
@@ -202,8 +202,6 @@ class _Planner:
     def check(self) -> None:
         """Raises StorageError for folders that cannot be gone into."""
         if self._taken.blocked:
-            from sortograph.dataset.names import listed
-
             raise StorageError(
                 "folders that photos would go to are links, or files",
                 where=listed(str(self._wish.destination / path) for path in self._taken.blocked),

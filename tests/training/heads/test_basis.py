@@ -38,6 +38,18 @@ def test_long_embeddings_are_shortened(make_clouds, inputs, length):
     made = short(x)
     np.testing.assert_allclose(made.scaled(x).var(axis=0), made.spread, rtol=1e-3)
     assert 0.7 * length < np.sqrt(np.square(made.scaled(x)).sum(axis=1).mean()) <= 1.001 * length
+    x[:, ::2] = 7.3  # what never changes is no length
+    half = min(length, (inputs / 2) ** 0.5)
+    assert 0.7 * half < np.sqrt(np.square(short(x).scaled(x)).sum(axis=1).mean()) <= 1.001 * half
+
+
+def test_each_backbone_has_its_say_however_large_its_numbers_are(make_clouds):
+    x, _ = make_clouds(inputs=24)
+    x[:, 16:] *= 1000
+    variance = pareto(x, (16, 8)).scaled(x).var(axis=0)
+    np.testing.assert_allclose([variance[:16].mean(), variance[16:].mean()], 1, rtol=1e-4)
+    made, alone = basis(x, (16, 8)), basis(x)
+    assert not np.allclose(made.spread, alone.spread)
 
 
 def test_numbers_that_never_change_have_no_say(make_clouds):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,9 +56,12 @@ class Basis:
         return exact.astype(np.float32), (bias - exact @ self.mean).astype(np.float32)
 
 
-def pareto(features: Floats) -> Basis:
-    """Embeddings (N, D) about their mean, divided by the roots of their deviations, and all by one number
-    that makes their mean variance 1.
+def pareto(features: Floats, blocks: Sequence[int] = ()) -> Basis:
+    """Embeddings (N, D) about their mean, divided by the roots of their deviations, and all of a block by one
+    number that makes their mean variance 1.
+
+    blocks: how many numbers, one after the other, are of each backbone; () where all are of one. So each
+        backbone has its say, however large its numbers are
 
     Pareto scaling (van den Berg et al. 2006, BMC Genomics 7:142). Divided by the deviations themselves, the
     many numbers that hardly ever move would count as much as the others; that costs where photos are few.
@@ -65,25 +69,29 @@ def pareto(features: Floats) -> Basis:
     mean = features.mean(axis=0, dtype=np.float64)
     deviation = features.std(axis=0, dtype=np.float64)
     varies = deviation > 1e-6 * np.maximum(1e-6, np.abs(mean))
-    usual = deviation.mean(where=varies) if varies.any() else 1.0
+    usual, start = np.ones_like(deviation), 0
+    for width in blocks or (len(deviation),):
+        part = slice(start, start := start + width)
+        if varies[part].any():
+            usual[part] = deviation[part].mean(where=varies[part])
     scale = np.where(varies, 1 / np.sqrt(np.where(varies, deviation, 1) * usual), 0)
     return Basis(mean, scale, None, np.square(deviation * scale).astype(np.float32))
 
 
-def short(features: Floats) -> Basis:
-    """The same with a mean squared length of at most 64 (`_LENGTH`²).
+def short(features: Floats, blocks: Sequence[int] = ()) -> Basis:
+    """Embeddings scaled as by `pareto`, and shortened to a mean squared length of at most 64 (`_LENGTH`²).
 
     What one step of Adam may change a logit by grows with the length of what the weights are multiplied with:
     the long embeddings of wide backbones would be learned by heart within a few epochs.
     """
-    made = pareto(features)
-    less = min(1.0, _LENGTH / np.sqrt(max(1, features.shape[1])))
+    made = pareto(features, blocks)
+    less = min(1.0, _LENGTH / np.sqrt(max(1, int(np.count_nonzero(made.scale)))))
     return Basis(made.mean, made.scale * less, None, made.spread * np.float32(less**2))
 
 
-def basis(features: Floats) -> Basis:
-    """The principal components of embeddings (N, D); labels have no part in it."""
-    plain = pareto(features)
+def basis(features: Floats, blocks: Sequence[int] = ()) -> Basis:
+    """The principal components of embeddings (N, D), scaled as by `pareto`; labels have no part in it."""
+    plain = pareto(features, blocks)
     count, length = features.shape
     if min(count, length) > _MOST_DIRECTIONS:
         return plain

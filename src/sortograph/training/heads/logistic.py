@@ -38,7 +38,7 @@ def tries(task: HeadTask, balances: Sequence[str]) -> Iterator[Tried]:
     summing to 1; biases are free. Means and deviations are those of all training photos. Ends early when the
     task is late, but not before the first.
     """
-    turned = basis(task.views)
+    turned = basis(task.views, task.blocks)
     ways = dict.fromkeys("class-weights" if one == "sampling" else one for one in balances)
     for number, balance in enumerate(ways):
         if number and task.late():
@@ -48,9 +48,14 @@ def tries(task: HeadTask, balances: Sequence[str]) -> Iterator[Tried]:
         yield from _Path(task, turned, balance, told).tries()
 
 
-def logistic(features: Floats, labels: Rows, classes: int, penalty: float) -> tuple[Floats, Floats]:
-    """Weights (C, D) and bias (C,) of one regression on embeddings (N, D), all photos counting the same."""
-    turned = basis(features)
+def logistic(
+    features: Floats, labels: Rows, classes: int, penalty: float, blocks: Sequence[int] = ()
+) -> tuple[Floats, Floats]:
+    """Weights (C, D) and bias (C,) of one regression on embeddings (N, D), all photos counting the same.
+
+    blocks: as for `basis.pareto`
+    """
+    turned = basis(features, blocks)
     weights = np.ones((len(labels), 1)) / max(1, len(labels))
     problem = _problem(turned, features, labels, weights, penalty)
     start = np.zeros((1, problem.design.shape[1], classes), dtype=np.float32)

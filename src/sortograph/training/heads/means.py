@@ -30,7 +30,7 @@ def tries(task: HeadTask) -> Iterator[Tried]:
     share, they are linear in x. s² is the one with the least out-of-fold log loss.
     """
     began = time.monotonic()
-    plain = pareto(task.views)
+    plain = pareto(task.views, task.blocks)
     closeness, shares = _out_of_fold(task, plain)
     sharpness = _best_sharpness(closeness, shares, task.labels)
     logits = (sharpness * closeness + shares).astype(np.float32)

@@ -102,7 +102,7 @@ class _Folds:
     def __init__(self, task: HeadTask, every: Sequence[Choice]) -> None:
         self.task, self.choices = task, every
         lanes = [Lane(choice, fold) for fold in range(task.parts) for choice in every]
-        self.course = Course(task, short(task.views), lanes)
+        self.course = Course(task, short(task.views, task.blocks), lanes)
         self.kept = [_Kept() for _ in every]
         self.balanced = is_uneven(task.labels, task.classes)
 
@@ -157,7 +157,7 @@ class _Single:
 
     def __init__(self, task: HeadTask, choice: Choice) -> None:
         self.task, self.choice = task, choice
-        self.course = Course(task, short(task.views), [Lane(choice)])
+        self.course = Course(task, short(task.views, task.blocks), [Lane(choice)])
         self.shift = prior(task.labels, choice.balance, task.classes)
         self.best: dict[str, Any] = {}
 

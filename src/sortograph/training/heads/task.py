@@ -27,6 +27,7 @@ class HeadTask:
     labels      int64 (N,) within 0 … classes − 1; a class may have no photo
     folds       int64 (N,): the part of the cross-validation in which a photo judges
     validation  features (M, D) and labels of photos that choose the epoch of "mlp"; None for none
+    blocks      how many of the D numbers are of each backbone; () where all are of one
     stop, deadline  whether Ctrl-C was pressed; a reading of time.monotonic in seconds. Either ends the search
                 early: what was tried until then is compared, and the best of it is kept
     """
@@ -38,6 +39,7 @@ class HeadTask:
     settings: Head
     train: Train
     validation: tuple[Floats, Rows] | None = None
+    blocks: tuple[int, ...] = ()
     progress: Progress = silent
     stop: Callable[[], bool] = lambda: False
     deadline: float | None = None
