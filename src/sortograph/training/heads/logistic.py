@@ -28,6 +28,7 @@ _MOST_STEPS, _LEAST_STEPS = 300, 10
 _SMALL, _LARGE = 1 << 27, 1 << 29
 # Numbers that the logits of several folds may take together; beyond, one fold follows the other.
 _TOGETHER = 1 << 25
+_STRONGEST = 0.1  # penalty that every search begins with, or with that which is asked for
 _AHEAD = 0.5  # of the last change, from one penalty to the next, is where the next search starts
 
 
@@ -60,8 +61,23 @@ def logistic(
     problem = _problem(turned, features, labels, weights, penalty)
     start = np.zeros((1, problem.design.shape[1], classes), dtype=np.float32)
     with alone(len(problem.design) * start.size < _LARGE):
+        for stronger in _towards(penalty):
+            there = replace(problem, penalty=stronger)
+            start = descend(there, start, _LOOSE, lambda steps: steps >= _MOST_STEPS).theta
         found = descend(problem, start, _TIGHT, lambda steps: steps >= _MOST_STEPS)
     return _unfolded(turned, found.theta[0])
+
+
+def _towards(penalty: float) -> Iterator[float]:
+    """Stronger penalties, to be solved on the way: from nothing, a weak one takes hundreds of steps.
+
+    >>> [f"{step:g}" for step in _towards(0.005)]
+    ['0.1', '0.0316228', '0.01']
+    """
+    step = _STRONGEST
+    while step > 1.5 * penalty:
+        yield step
+        step /= 10**0.5
 
 
 def _unfolded(turned: Basis, theta: Floats) -> tuple[Floats, Floats]:
@@ -92,6 +108,10 @@ class _Path:
         shape = (task.parts, problem.design.shape[1], task.classes)
         here = np.zeros(shape, dtype=np.float32)
         before: Floats | None = None
+        for stronger in _towards(max(task.settings.penalties)):
+            _, here = self._one(problem, stronger, here)
+            if task.late():
+                break
         for number, penalty in enumerate(sorted(set(task.settings.penalties), reverse=True)):
             if number and task.late():
                 return
