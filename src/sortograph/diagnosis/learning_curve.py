@@ -178,7 +178,11 @@ def _classes(task: CurveTask, draws: _Draws, counts: NDArray[np.int64]) -> dict[
 
 def _message(task: CurveTask, points: tuple[CurvePoint, ...], doubling: Estimate, last: Estimate) -> str:
     first, all_ = points[_SINCE], points[-1]
-    sure = "" if doubling.low > 0 and last.low > 0 else ", which may be nothing,"
+    sure = ""
+    if doubling.low <= 0:
+        sure = ", which may be nothing,"
+    elif last.low <= 0:
+        sure = ", if its last rise is not chance,"
     return (
         f"twice as many training photos would add about {words.points(doubling)}{sure} to "
         f"{words.share(all_.accuracy, 'validation photos')}, by {task.source}: from {first.photos} to "
