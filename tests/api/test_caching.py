@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import time
 from pathlib import Path
 
@@ -19,6 +20,8 @@ def filled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Pixels and embeddings of two hours ago, a backbone of now, one scan."""
     cache = tmp_path / "cache"
     monkeypatch.setenv("SORTOGRAPH_CACHE", str(cache))
+    free = shutil.disk_usage(tmp_path)  # other tests write meanwhile
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: free)
     for place, size in (("pixels/c/8x8", 3000), ("features/c/8x8/key", 2000)):
         (cache / place).mkdir(parents=True)
         (cache / place / "keys.bin").write_bytes(bytes(44))
