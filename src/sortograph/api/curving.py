@@ -133,9 +133,10 @@ def _answer(record: RunRecord, index: DatasetIndex, source: _Source) -> Callable
     table = source.keeper.table(index, np.sort(np.concatenate([train, judged])))
     teach, asked, labels = table.of(train), table.of(judged), index.labels[train]
     penalty, classes = _penalty(record), len(index.classes)
+    widths = source.keeper.widths
 
     def answer(places: Rows) -> Rows:
-        weights, bias = logistic(teach[places], labels[places], classes, penalty)
+        weights, bias = logistic(teach[places], labels[places], classes, penalty, widths)
         # A class that nobody has shown cannot be named.
         unseen = np.bincount(labels[places], minlength=classes) == 0
         logits = np.where(unseen, -np.inf, asked @ weights.T + bias)

@@ -77,17 +77,15 @@ def _with_curve(
 def _told(given: tuple[Remedy, ...], curve: LearningCurve) -> tuple[Remedy, ...]:
     """What more photos bring, the curve has measured: no rule of thumb beside it. Where that may be nothing,
     they are no remedy."""
-    gain = round(100 * curve.doubling.value, 1)
-    why = "by the learning curve"
-    return remedies.ranked(
-        *(
-            replace(one, gain=gain, guess=False, why=f"{why}; {one.why}" if one.why else why)
-            if one.text == remedies.TWICE
-            else one
-            for one in given
-            if one.text != remedies.TWICE or curve.doubling.low > 0
-        )
-    )
+    kept: list[Remedy] = []
+    for one in given:
+        if one.text != remedies.TWICE:
+            kept.append(one)
+        elif curve.doubling.low > 0:
+            why = "by the learning curve" + (f"; {one.why}" if one.why else "")
+            gain = round(100 * curve.doubling.value, 1)
+            kept.append(replace(one, gain=gain, guess=False, why=why))
+    return remedies.ranked(*kept)
 
 
 def _without_consequences(found: list[Verdict]) -> tuple[list[Verdict], dict[str, str]]:
