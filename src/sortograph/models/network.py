@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
+from itertools import zip_longest
 from typing import Literal
 
 import numpy as np
@@ -26,6 +27,7 @@ from sortograph.models.layers import (
     flat,
 )
 from sortograph.models.plan import OUTPUT, Plan
+from sortograph.models.pooling import max_pool
 from sortograph.records import PreprocessSpec
 
 
@@ -66,10 +68,18 @@ class Network(nn.Module):
         pixels = pixels.contiguous(memory_format=torch.channels_last)
         return self._run(self.plan.layers[:-1], pixels)
 
-    def _run(self, layers: Iterable[Layer], x: Tensor) -> Tensor:
-        for number, layer in enumerate(layers):
-            # The first layer of a residual unit shares its input with the shortcut.
-            x = self._step(layer, x, inplace=number > 0)
+    def _run(self, layers: Sequence[Layer], x: Tensor) -> Tensor:
+        before: Layer | None = None
+        for layer, after in zip_longest(layers, layers[1:]):
+            match layer, after:
+                case Pool(size=size), Activation(kind="relu"):
+                    x = max_pool(x, size, rectified=True)
+                case Activation(kind="relu"), _ if isinstance(before, Pool):
+                    pass  # the pooling has done it
+                case _:
+                    # The first layer of a residual unit shares its input with the shortcut.
+                    x = self._step(layer, x, inplace=before is not None)
+            before = layer
         return x
 
     def _step(self, layer: Layer, x: Tensor, inplace: bool) -> Tensor:
@@ -82,7 +92,7 @@ class Network(nn.Module):
             case Activation(kind=kind):
                 return F.relu(x, inplace=inplace) if kind == "relu" else _ACTIVATIONS[kind](x)
             case Pool(size=size):
-                return F.max_pool2d(x, size)
+                return max_pool(x, size)
             case GlobalPool():
                 return x.mean((2, 3))
             case Flatten():
