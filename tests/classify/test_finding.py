@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from painted import picture, png
-from sortograph.classify import find_photos
+from sortograph.classify import Names, find_photos
 from sortograph.errors import DataError
 from sortograph.records import Said
 
@@ -109,6 +109,30 @@ def test_names_are_taken_from_standard_input_as_they_are_needed(monkeypatch, end
     assert first == [f"photo-{k}.png" for k in range(10)]
     assert stream.tell() < 300
     assert [str(name) for name in names] == [f"photo-{k}.png" for k in range(10, 1000)]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="nothing tells there whether a pipe has more")
+def test_names_pause_while_nothing_is_there_to_be_read():
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb") as stream, os.fdopen(writing, "wb", buffering=0) as other:
+        names = Names(stream)
+        assert not names.idle()  # nobody reads them yet
+        found = iter(names)
+        other.write(b"a.png\nb.png\nc.p")
+        assert [str(next(found)), names.idle()] == ["a.png", False]
+        assert [str(next(found)), names.idle()] == ["b.png", True]
+        other.write(b"ng\n")
+        assert not names.idle()
+        assert [str(next(found)), names.idle()] == ["c.png", True]
+        other.close()
+        assert not names.idle()
+        assert list(found) == []
+        assert not names.idle()
+
+
+def test_names_in_memory_never_pause():
+    names = Names(io.BytesIO(b"a.png\nb.png"))
+    assert [(str(name), names.idle()) for name in names] == [("a.png", False), ("b.png", False)]
 
 
 def test_names_between_zero_bytes_may_hold_line_ends(monkeypatch):

@@ -20,6 +20,24 @@ def test_answers_come_in_order(runners, count):
     assert squares(range(count), Pace((1, 2, 4, 8), runners)) == [k * k for k in range(count)]
 
 
+@pytest.mark.parametrize("pauses", [{1}, {3, 4}, {20}, set(range(1, 21))])
+def test_while_the_source_pauses_everything_before_is_answered(pauses):
+    taken, answered, seen_at_pause = 0, [], {}
+
+    def source():
+        nonlocal taken
+        for k in range(20):
+            if taken in pauses:
+                seen_at_pause[taken] = len(answered)
+            taken += 1
+            yield k
+
+    for answer in ordered(source(), list, Pace((1, 2, 4, 8), 2), lambda: taken in pauses):
+        answered.append(answer)
+    assert answered == list(range(20))
+    assert seen_at_pause == {count: count for count in pauses if count < 20}
+
+
 def test_a_slow_batch_holds_up_the_others_but_not_their_order():
     first = threading.Event()
 

@@ -66,6 +66,21 @@ def test_a_table_of_predictions_costs_no_schema_and_no_drawing(shell, model):
     assert not modules & {"torch", "pandas", "sklearn", "matplotlib", "onnx", "pydantic", "rich", "typer"}
 
 
+@POSIX
+def test_whoever_writes_names_slowly_gets_each_answer_at_once(shell, model):
+    with subprocess.Popen(
+        shell.words(["predict", "model.onnx", "-", "--json"]), cwd=shell.folder, env=shell.environment(),
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1,
+    ) as program:  # fmt: skip
+        for name in ("one.png", "gone.png", "one.png"):
+            program.stdin.write(f"{name}\n")
+            assert json.loads(program.stdout.readline())["path"] == name
+        program.stdin.write("one.png\none.png")
+        rest, _ = program.communicate()
+    assert [json.loads(line)["path"] for line in rest.splitlines()] == ["one.png"] * 2
+    assert program.returncode == 6
+
+
 def loaded(shell, arguments) -> set[str]:
     code = (
         "import sys\nfrom sortograph.cli.main import main\n"

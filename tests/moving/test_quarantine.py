@@ -94,7 +94,7 @@ def test_intent_is_on_the_disk_before_the_act(plan, monkeypatch):
 
     def move(source, target, **options):
         assert flushed[-1] == journal.stat().st_size
-        seen.append(read_journal(journal)[-1])
+        seen.append(list(read_journal(journal))[-1])
         real[act](source, target, **options)
 
     monkeypatch.setattr(os, "fsync", fsync)

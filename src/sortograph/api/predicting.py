@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from sortograph.classify import find_photos, load
+from sortograph.classify import Names, find_photos, load
 from sortograph.errors import PhotoError
 from sortograph.files import make_folder, write_atomic
 from sortograph.images.preprocess import prepare
@@ -54,9 +54,10 @@ def predict(
     from sortograph.classify.machine import cores
 
     given = [inputs] if isinstance(inputs, str | os.PathLike) else list(inputs)
-    classifier, photos = load(model, threads=1, max_error=max_error), find_photos(given, progress=progress)
+    classifier, names = load(model, threads=1, max_error=max_error), Names()
+    photos = find_photos(given, names=names, progress=progress)
     most = cores() if threads is None else threads
-    return classifier.predict_many(photos, top_k=top_k, threads=most, isolate=isolate)
+    return classifier.predict_many(photos, top_k=top_k, threads=most, isolate=isolate, idle=names.idle)
 
 
 def prediction_grid(

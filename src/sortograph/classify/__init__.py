@@ -8,6 +8,6 @@ Typical use:
 """
 
 from sortograph.classify.classifier import Classifier, FakeClassifier, load
-from sortograph.classify.finding import find_photos
+from sortograph.classify.finding import Names, find_photos
 
-__all__ = ["Classifier", "FakeClassifier", "find_photos", "load"]
+__all__ = ["Classifier", "FakeClassifier", "Names", "find_photos", "load"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
@@ -80,6 +81,7 @@ class Answering(ABC):
         batch_size: int | None = None,
         threads: int | None = None,
         isolate: bool = False,
+        idle: Callable[[], bool] | None = None,
     ) -> Generator[Prediction, None, None]:
         """The answers for many photos, in their order, while they are read.
 
@@ -87,6 +89,8 @@ class Answering(ABC):
         threads: how many photos are read and answered at once; None: what `load` was told
         isolate: read files in processes of their own, each within limits of time and memory: for photos that
             may be hostile
+        idle: says whether `photos` pauses; the answers to those before are then given first. Not asked where
+            `isolate` is set
 
         Photos are taken from `photos` a few batches ahead of the answers, so that the memory stays the same
         however many there are. Each photo and error is as in `predict`; UsageError also for one path or bytes
@@ -97,9 +101,10 @@ class Answering(ABC):
             check_count(1 if value is None else value, name)
         if isinstance(photos, str | bytes | os.PathLike):  # its letters would be taken for paths
             raise UsageError("one photo where many are expected", fix="predict(photo)")
+        pace = partial(self._pace, batch_size, threads or self._threads())
         if isolate:
-            return self._isolated(iter(photos), top_k, batch_size, threads or self._threads())
-        return self._stream(iter(photos), top_k, batch_size, threads or self._threads())
+            return self._isolated(iter(photos), top_k, pace)
+        return self._stream(iter(photos), top_k, pace, idle or _never)
 
     def answers_for(self, pixels: Sequence[Pixels], names: Sequence[str], top_k: int) -> list[Prediction]:
         """The answers for pixels of the model's size, each uint8 (H, W, 3), in one call of the model.
@@ -109,31 +114,33 @@ class Answering(ABC):
         return self._predictions(list(zip(names, pixels, strict=True)), self._probabilities, top_k)
 
     def _stream(
-        self, photos: Iterator[Photo], top_k: int, batch_size: int | None, threads: int | None
+        self, photos: Iterator[Photo], top_k: int, make_pace: Callable[[], Pace], idle: Callable[[], bool]
     ) -> Generator[Prediction, None, None]:
-        first = list(islice(photos, 2))
-        if len(first) < 2:
+        first = list(islice(photos, 1))
+        paused = idle()
+        second = [] if paused else list(islice(photos, 1))
+        if not (paused or second):
             for photo in first:
                 yield self.predict(photo, top_k=top_k)
             return
         from sortograph.classify.stream import ordered  # not for one photo: its imports take longer
 
         shares = self._probabilities_of_many()
-        pace = self._pace(batch_size, threads)
+        pace = make_pace()
 
         def answer(batch: Sequence[Photo]) -> list[Prediction]:
             return self._predictions([self._read(photo) for photo in batch], pace.timed(shares), top_k)
 
-        yield from ordered(chain(first, photos), answer, pace)
+        yield from ordered(chain(first, second, photos), answer, pace, idle)
 
     def _isolated(
-        self, photos: Iterator[Photo], top_k: int, batch_size: int | None, threads: int | None
+        self, photos: Iterator[Photo], top_k: int, make_pace: Callable[[], Pace]
     ) -> Generator[Prediction, None, None]:
         from sortograph.classify.isolation import read_apart
         from sortograph.classify.stream import ordered
 
         shares = self._probabilities_of_many()
-        pace = self._pace(batch_size, threads)
+        pace = make_pace()
 
         def answer(batch: Sequence[Read]) -> list[Prediction]:
             return self._predictions(batch, pace.timed(shares), top_k)
@@ -183,6 +190,10 @@ def check_count(value: int, name: str) -> None:
     """Raises UsageError for numbers below 1."""
     if value < 1:
         raise UsageError(f"{name} is {value}", expected="a whole number of at least 1")
+
+
+def _never() -> bool:
+    return False
 
 
 def _rows(

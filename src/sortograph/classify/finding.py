@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import select
 import sys
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from pathlib import Path
@@ -23,23 +25,73 @@ _BLOCK = 1 << 16
 _Count = Callable[[int], None]
 
 
+class Names:
+    """The names on a stream, while they are read: one a line, or each ended by a zero byte.
+
+    stream: None for standard input
+    """
+
+    def __init__(self, stream: BufferedReader | None = None) -> None:
+        # Without a console, a program on Windows has no standard input.
+        standard = None if sys.stdin is None else cast("BufferedReader", sys.stdin.buffer)
+        self._stream = stream or standard
+        self._ready: deque[Path] = deque()
+        self._reading = False
+
+    def __iter__(self) -> Iterator[Path]:
+        if self._stream is None:
+            return
+        self._reading = True
+        data = self._stream.read1(_BLOCK)
+        while b"\0" not in data and b"\n" not in data and (block := self._stream.read1(_BLOCK)):
+            data += block
+        end, spare = (b"\0", b"") if b"\0" in data else (b"\n", b"\r")
+        while self._reading:
+            *whole, data = data.split(end)
+            self._ready.extend(
+                Path(os.fsdecode(name)) for line in whole if (name := line.removesuffix(spare))
+            )
+            while self._ready:
+                yield self._ready.popleft()
+            data += (block := self._stream.read1(_BLOCK))
+            self._reading = bool(block)
+        if name := data.removesuffix(spare):
+            yield Path(os.fsdecode(name))
+
+    def idle(self) -> bool:
+        """Whether they are being read and whoever writes them pauses: to ask for the next one is to wait.
+
+        Always false on Windows, where nothing tells.
+        """
+        if not self._reading or self._ready:
+            return False
+        assert self._stream is not None
+        try:
+            return not select.select([self._stream], [], [], 0)[0]
+        except (OSError, ValueError):
+            return False
+
+
 def find_photos(
-    inputs: Iterable[str | os.PathLike[str]], *, progress: Progress | None = None
+    inputs: Iterable[str | os.PathLike[str]],
+    *,
+    names: Names | None = None,
+    progress: Progress | None = None,
 ) -> Iterator[Path]:
     """Files as given, and the photos in folders, in .zip and .tar archives and below them, in natural order.
 
     A name that does not exist may be a pattern with `*`, `?`, `[ab]` or `**`, or name a photo in an archive:
     photos.zip/cats/1.jpg, as those found in one are named, too.
-    "-" stands for the names on standard input, one a line, or each ended by a zero byte; those are not
-    looked for here, so that one of them that is gone costs no more than its own answer, as does an archive
-    or a folder among many that cannot be opened. Folders are walked
-    and names read while photos are taken; how many other files were left out is told in the end.
+    "-" stands for `names`, those on standard input unless told otherwise; they are not looked for here, so
+    that one of them that is gone costs no more than its own answer, as does an archive or a folder among many
+    that cannot be opened. Folders are walked and names read while photos are taken; how many other files were
+    left out is told in the end.
 
     Raises DataError at once for other names that do not exist, all of them in one message, and for archives
     that cannot be opened; and at the end when nothing was found.
     """
     given = [os.fspath(name) for name in inputs]
-    found = [_expanded(name) for name in given]
+    found = [(names or Names()) if name == STDIN else _expanded(name) for name in given]
     missing = [name for name, paths in zip(given, found, strict=True) if paths is None]
     if missing:
         raise DataError(
@@ -53,8 +105,6 @@ def find_photos(
 
 def _expanded(name: str) -> Iterable[Path] | None:
     """What a name stands for; None where that does not exist. Raises DataError for unreadable archives."""
-    if name == STDIN:
-        return names_on(cast("BufferedReader", sys.stdin.buffer)) if sys.stdin is not None else ()
     if os.path.lexists(name):
         path = Path(name)
         if is_archive(path):
@@ -74,22 +124,6 @@ def _matched(name: str) -> Iterable[Path] | None:
     paths = matches(name)
     first = next(paths, None)
     return None if first is None else chain((first,), paths)
-
-
-def names_on(stream: BufferedReader) -> Iterator[Path]:
-    """The names on a stream, while they are read: one a line, or each ended by a zero byte."""
-    data = stream.read1(_BLOCK)
-    while b"\0" not in data and b"\n" not in data and (block := stream.read1(_BLOCK)):
-        data += block
-    end, spare = (b"\0", b"") if b"\0" in data else (b"\n", b"\r")
-    more = True
-    while more:
-        *whole, data = data.split(end)
-        yield from (Path(os.fsdecode(name)) for line in whole if (name := line.removesuffix(spare)))
-        data += (block := stream.read1(_BLOCK))
-        more = bool(block)
-    if name := data.removesuffix(spare):
-        yield Path(os.fsdecode(name))
 
 
 def _photos(paths: Iterable[Path], given: list[str], progress: Progress | None) -> Iterator[Path]:

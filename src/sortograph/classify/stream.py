@@ -44,19 +44,23 @@ def batch_sizes(size: tuple[int, int]) -> tuple[int, ...]:
 
 
 def ordered(
-    source: Iterator[Item], work: Callable[[list[Item]], Sequence[Answer]], pace: Pace
+    source: Iterator[Item],
+    work: Callable[[list[Item]], Sequence[Answer]],
+    pace: Pace,
+    idle: Callable[[], bool] = lambda: False,
 ) -> Iterator[Answer]:
     """`work` on batches of the source, on the threads of `pace`; what it gives, in the order of the source.
 
-    The source is asked in the caller's thread alone, as far ahead as keeps the threads busy. What `work`
-    raises is raised here, after all answers before it. Threads have ended when the iterator has.
+    The source is asked in the caller's thread alone, as far ahead as keeps the threads busy; while it is
+    `idle`, what it gave so far is answered first. What `work` raises is raised here, after all answers before
+    it. Threads have ended when the iterator has.
     """
     waiting: deque[Future[Sequence[Answer]]] = deque()
     pool = ThreadPoolExecutor(pace.runners, "sortograph-predict")
     try:
-        while batch := list(islice(source, pace.size())):
+        while batch := _batch(source, pace.size(), idle):
             waiting.append(pool.submit(pace.guarded, work, batch))
-            if len(waiting) > _AHEAD * pace.runners:
+            while waiting and (len(waiting) > _AHEAD * pace.runners or idle()):
                 yield from waiting[0].result()
                 waiting.popleft()
         while waiting:
@@ -66,6 +70,16 @@ def ordered(
         pool.shutdown(wait=False, cancel_futures=True)
         _settle(waiting)
         pool.shutdown()
+
+
+def _batch(source: Iterator[Item], size: int, idle: Callable[[], bool]) -> list[Item]:
+    """The next items; fewer at the end, or where the source pauses."""
+    batch: list[Item] = []
+    for item in islice(source, size):
+        batch.append(item)
+        if idle():
+            break
+    return batch
 
 
 def _settle(futures: Collection[Future[Sequence[Answer]]]) -> None:

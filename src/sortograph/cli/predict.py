@@ -64,19 +64,21 @@ def _files(options: argparse.Namespace, classifier: Classifier) -> Files | None:
 
 
 def _work(options: argparse.Namespace, classifier: Classifier, files: Files | None) -> int:
-    from sortograph.classify import find_photos
+    from sortograph.classify import Names, find_photos
     from sortograph.classify.machine import cores
     from sortograph.classify.tally import Tally
     from sortograph.cli.predict_shown import Columns, shower
 
     tally, columns = Tally(), Columns(classifier.classes)
     show, meter = shower(options, columns), _meter(options, files)
-    photos = find_photos(options.inputs, progress=None if options.quiet else _tell)
+    names = Names()
+    photos = find_photos(options.inputs, names=names, progress=None if options.quiet else _tell)
     answers = classifier.predict_many(
         columns.widened(files.rest(photos, tally.add) if files else photos),
         top_k=options.top_k,
         threads=options.threads or cores(),
         isolate=options.isolate,
+        idle=names.idle,
     )
     with closing(answers):
         for answer in answers:

@@ -16,6 +16,7 @@ from sortograph.errors import DataError
 from sortograph.files import storage_errors
 
 Line = dict[str, Any]
+_BLOCK = 1 << 16
 
 
 class Journal:
@@ -27,9 +28,9 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self._path = path
         with storage_errors(path):
-            whole = len(_whole(path))
+            end = _end_of_lines(path)
             self._file = path.open("ab", buffering=0)  # a buffer would write again what has failed
-            self._file.truncate(whole)  # a line that was cut short when its writer was killed
+            self._file.truncate(end)  # a line that was cut short when its writer was killed
 
     def write(self, line: Mapping[str, Any], *, durable: bool = False) -> None:
         """Append one line; durable: return only when it is on the disk. Raises StorageError."""
@@ -50,17 +51,26 @@ class Journal:
         self._file.close()
 
 
-def read_journal(path: Path) -> list[Line]:
-    """All whole lines; none where there is no such file. Raises DataError when it is damaged."""
+def read_journal(path: Path) -> Iterator[Line]:
+    """All whole lines, while they are read; none where there is no such file.
+
+    Raises DataError when it is damaged.
+    """
     try:
-        lines = [json.loads(line) for line in _whole(path).splitlines()]
+        with path.open("rb") as file:
+            for text in file:
+                if not text.endswith(b"\n"):  # cut short when its writer was killed
+                    return
+                line = json.loads(text)
+                if not isinstance(line, dict):
+                    raise _unreadable(path, "a line is no JSON object")
+                yield line
+    except FileNotFoundError:
+        return
     except OSError as error:
         raise _unreadable(path, error.strerror or str(error)) from None
     except (ValueError, RecursionError) as error:
         raise _unreadable(path, str(error)) from None
-    if not all(isinstance(line, dict) for line in lines):
-        raise _unreadable(path, "a line is no JSON object")
-    return lines
 
 
 def has_form(line: Mapping[str, Any], kinds: Mapping[str, Mapping[str, type]]) -> bool:
@@ -122,13 +132,19 @@ def _remove(path: Path) -> None:
         path.unlink()
 
 
-def _whole(path: Path) -> bytes:
-    """The content up to its last line end."""
+def _end_of_lines(path: Path) -> int:
+    """Bytes up to the last line end; 0 where there is no such file."""
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            start = file.seek(0, os.SEEK_END)
+            while start:
+                size = min(start, _BLOCK)
+                start = file.seek(start - size)
+                if found := file.read(size).rfind(b"\n") + 1:
+                    return start + found
     except FileNotFoundError:
-        return b""
-    return content[: content.rfind(b"\n") + 1]
+        pass
+    return 0
 
 
 def _unreadable(path: Path, reason: str) -> DataError:
