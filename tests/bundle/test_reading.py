@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 from onnx import helper
 
-from sortograph.bundle import guard, store
+from sortograph.bundle import guard, seal, store
+from sortograph.bundle.reading import Reading
 from sortograph.bundle.runtime import open_bundle
 from sortograph.errors import BundleError, GateError
 
@@ -47,6 +50,36 @@ def test_a_name_with_a_zero_byte_is_refused(tmp_path):
         open_bundle(f"{tmp_path}/a\0b.onnx")
 
 
+def test_what_a_thread_has_read_is_opened(model_file):
+    reading = Reading(model_file.parent if model_file.name == "model.onnx" else model_file)
+    opened = open_bundle(reading)
+    assert (opened.path, opened.sha256) == (model_file, reading.sha256())
+    assert opened.replay() < 1e-5
+
+
+def test_what_a_thread_could_not_read_is_told_to_whoever_asks(model_file, tmp_path):
+    gone = Reading(tmp_path / "gone.onnx")
+    for ask in (gone.file, gone.sha256, lambda: open_bundle(gone)):
+        with pytest.raises(BundleError, match="no such file"):
+            ask()
+    (tmp_path / "empty.onnx").touch()
+    with pytest.raises(BundleError, match="not an ONNX model"):
+        open_bundle(Reading(tmp_path / "empty.onnx"))
+    content = bytearray(model_file.read_bytes())
+    content[-1] ^= 1
+    (tmp_path / "altered.onnx").write_bytes(content)
+    altered = Reading(tmp_path / "altered.onnx")
+    assert altered.file()[1] == content
+    with pytest.raises(BundleError, match="altered"):
+        altered.sha256()
+
+
+def test_reading_imports_nothing_that_takes_long():
+    code = "import sys, sortograph.bundle.reading\nprint(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert not {"numpy", "onnxruntime", "PIL", "json", "dataclasses"} & set(loaded.split())
+
+
 def test_the_tolerance_is_as_asked(small, tmp_path):
     store.write_bundle(tmp_path / "m.onnx", small.graph(), small.manifest, small.golden + np.float32(0.01))
     with pytest.raises(GateError):
@@ -80,9 +113,7 @@ def test_a_newer_format_is_named_even_where_its_graph_is_not_allowed(small, tmp_
     text = small.manifest.to_json().replace('"format_version": 1', '"format_version": 2')
     model = small.model()
     model.graph.node.append(helper.make_node("OneHot", ["logits"], ["more"]))
-    entries = store._entry(store.MANIFEST, text)
-    data = model.SerializeToString() + entries + store._SEAL_HEAD + b"0" * 64
     file = tmp_path / "model.onnx"
-    file.write_bytes(data[:-64] + store._digest(data, len(data) - 64).encode())
+    file.write_bytes(seal.sealed(model.SerializeToString() + seal.entry(store.MANIFEST, text)))
     with pytest.raises(BundleError, match="newer sortograph"):
         open_bundle(file)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
-from sortograph.bundle import runtime, store
+from sortograph.bundle import reading, runtime, seal, store
 from sortograph.bundle.golden import golden_photos
 from sortograph.bundle.runtime import open_bundle
 from sortograph.errors import BundleError, DataError, GateError, UsageError
@@ -17,9 +17,8 @@ from sortograph.records import PreprocessSpec
 
 def sealed_anyway(graph: bytes, **metadata: str) -> bytes:
     """A file with a valid seal around any content, as someone with bad intent would make it."""
-    entries = [store._entry(f"sortograph.{key}", value) for key, value in metadata.items()]
-    data = graph + b"".join(entries) + store._SEAL_HEAD + b"0" * 64
-    return data[:-64] + store._digest(data, len(data) - 64).encode()
+    entries = [seal.entry(f"sortograph.{key}", value) for key, value in metadata.items()]
+    return seal.sealed(graph + b"".join(entries))
 
 
 def manifest_with(small, **changes) -> str:
@@ -52,7 +51,7 @@ def test_what_stops_the_hashing_is_raised(model_file, monkeypatch, failure):
     def fails(*_: object) -> str:
         raise failure
 
-    monkeypatch.setattr(store, "verify", fails)
+    monkeypatch.setattr(reading, "verify", fails)
     with pytest.raises(type(failure)):
         open_bundle(model_file)
 

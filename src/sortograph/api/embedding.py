@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from sortograph.api.opening import is_exported, open_backbone
 from sortograph.bundle.engine import onnxruntime
-from sortograph.bundle.runtime import Bundle, bundle_file, open_bundle
+from sortograph.bundle.reading import bundle_file
+from sortograph.bundle.runtime import Bundle, open_bundle
 from sortograph.errors import SortographError, UsageError
 from sortograph.features import FeatureKeeper, GraphEmbedder
 from sortograph.models import registry

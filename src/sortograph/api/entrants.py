@@ -10,7 +10,7 @@ from pathlib import Path
 from sortograph import runs as folders
 from sortograph.api.answers import SplitAnswers, split_answers
 from sortograph.api.placing import run_index
-from sortograph.bundle.runtime import FILE_NAME
+from sortograph.bundle.reading import FILE_NAME
 from sortograph.errors import RunError, SortographError, UsageError, command, counted, listed
 from sortograph.records import DatasetIndex, RunRecord
 

@@ -14,7 +14,8 @@ from sortograph.api.job import Job, Made, Rows
 from sortograph.bundle import guard
 from sortograph.bundle.engine import open_session
 from sortograph.bundle.golden import golden_photos
-from sortograph.bundle.runtime import FILE_NAME, Answers
+from sortograph.bundle.reading import FILE_NAME
+from sortograph.bundle.runtime import Answers
 from sortograph.bundle.store import write_bundle
 from sortograph.dataset.halves import reserved
 from sortograph.errors import GateError

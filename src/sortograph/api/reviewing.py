@@ -20,7 +20,8 @@ from sortograph.api.judging import Answered, choosing_figures, predict_split
 from sortograph.api.placing import NEW, matched, placed, run_index
 from sortograph.api.telling import tell_rejected
 from sortograph.api.writing import check_place
-from sortograph.bundle.runtime import FILE_NAME, Bundle, bundle_file, open_bundle
+from sortograph.bundle.reading import FILE_NAME, bundle_file
+from sortograph.bundle.runtime import Bundle, open_bundle
 from sortograph.errors import DataError, PhotoError, RunError, UsageError, command
 from sortograph.evaluation import judge_all
 from sortograph.images.inspect import read_photo

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
-import threading
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,10 +12,9 @@ from numpy.typing import NDArray
 from sortograph.bundle import guard, store
 from sortograph.bundle.engine import first_line, onnxruntime, open_session
 from sortograph.bundle.golden import golden_photos
+from sortograph.bundle.reading import Reading
 from sortograph.errors import BundleError, DataError, GateError, UsageError
 from sortograph.records import BundleManifest
-
-FILE_NAME = "model.onnx"
 
 
 class Answers(NamedTuple):
@@ -94,91 +91,31 @@ class Bundle:
         return difference
 
 
-def open_bundle(path: str | Path, *, threads: int | None = None) -> Bundle:
+def open_bundle(path: str | os.PathLike[str] | Reading, *, threads: int | None = None) -> Bundle:
     """Open a model.onnx, or the one in a run folder: read once, verified, checked, then run from memory.
 
+    path: or the reading of one that has begun before
     threads: within one operator; None leaves it to ONNX Runtime.
     Raises BundleError when there is no such file, when it is damaged, unsafe, made by a newer version
     or not ours, and UsageError for a number of threads below 1.
     """
     if threads is not None and threads < 1:
         raise UsageError(f"{threads} threads", expected="a whole number of at least 1")
-    file = bundle_file(Path(path))
+    reading = path if isinstance(path, Reading) else Reading(path)
+    file, data = reading.file()
     where = str(file)
-    data = _read(file)
-    seal = _Seal(data, where)
     try:
         onnxruntime()
         manifest = _manifest(data, where)
         survey = guard.survey(data, where)
         _check_temperature(data, survey, manifest, where)
     except BundleError:
-        seal.sha256()  # what is damaged is called so, whatever else is wrong with it
+        reading.sha256()  # what is damaged is called so, whatever else is wrong with it
         raise
-    sha256 = seal.sha256()
+    sha256 = reading.sha256()
     session = open_session(data, where, threads)
     _check_shapes(session, manifest, where)
     return Bundle(file, manifest, sha256, survey.metadata.get(store.GOLDEN, ""), threads, session)
-
-
-def bundle_file(path: Path) -> Path:
-    """`path` itself, or the model.onnx in the run folder that it is. Raises BundleError."""
-    if not os.path.exists(path):  # noqa: PTH110, Path.exists raises for names that are too long
-        raise BundleError(
-            "no such file or folder",
-            where=str(path),
-            expected="a model.onnx or a run folder",
-            fix="sortograph train PHOTOS",
-        )
-    if not path.is_dir():
-        return path
-    if not (path / FILE_NAME).is_file():
-        raise BundleError(
-            f"a folder without {FILE_NAME}",
-            where=str(path),
-            expected="a model.onnx or the folder of a finished run",
-            fix="sortograph train PHOTOS",
-        )
-    return path / FILE_NAME
-
-
-def _read(file: Path) -> bytes:
-    try:
-        status = file.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise BundleError("not a regular file (a pipe, socket or device)", where=str(file))
-        if status.st_size > guard.MAX_BYTES:
-            raise BundleError(
-                f"{status.st_size / 1e9:.1f} GB, more than an ONNX model can have", where=str(file)
-            )
-        handle = os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-        with os.fdopen(handle, "rb") as stream:
-            return stream.read(status.st_size + 1)
-    except OSError as error:
-        raise BundleError(f"cannot be read ({error.strerror or error})", where=str(file)) from None
-
-
-class _Seal:
-    """The seal of a bundle, checked in a thread: hashing leaves the interpreter to others."""
-
-    def __init__(self, data: bytes, where: str) -> None:
-        self._sha256 = ""
-        self._failure: BaseException | None = None
-        self._thread = threading.Thread(target=self._verify, args=(data, where), name="sortograph-verify")
-        self._thread.start()
-
-    def _verify(self, data: bytes, where: str) -> None:
-        try:
-            self._sha256 = store.verify(data, where)
-        except BaseException as error:  # told where the hash is asked for
-            self._failure = error
-
-    def sha256(self) -> str:
-        """Waits for it. Raises BundleError where the seal is broken."""
-        self._thread.join()
-        if self._failure is not None:
-            raise self._failure from None
-        return self._sha256
 
 
 def _manifest(data: bytes, where: str) -> BundleManifest:

@@ -1,12 +1,7 @@
-"""Writing a bundle: manifest, golden answers and seal are appended to the graph as ONNX metadata.
-
-The seal is the last field of the file: the SHA-256 of the whole file with the 64 characters of the seal
-itself set to "0". It shows that no byte has changed since; it says nothing of who wrote the file.
-"""
+"""Writing a bundle: manifest, golden answers and seal are appended to the graph as ONNX metadata."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import struct
 from collections.abc import Iterator
@@ -17,26 +12,15 @@ from numpy.typing import NDArray
 
 from sortograph.bundle import guard, schema
 from sortograph.bundle.golden import COUNT
-from sortograph.bundle.wire import Buffer, block, fields
+from sortograph.bundle.seal import WRITE_AGAIN, entry, key_of, sealed, verify
+from sortograph.bundle.wire import Buffer, fields
 from sortograph.errors import BundleError
 from sortograph.records import BundleManifest
 
 MANIFEST = "sortograph.manifest"
 GOLDEN = "sortograph.golden"
-SEAL = "sortograph.sha256"
 # Names the patterns of golden.py that the logits belong to.
 GOLDEN_PATTERNS = 1
-
-_DIGEST = 64
-_BLANK = b"0" * _DIGEST
-_WRITE_AGAIN = "copy the file again from where it came, or train again"
-
-
-def _entry(key: str, value: str) -> bytes:
-    return block(schema.METADATA, block(1, key.encode()) + block(2, value.encode()))
-
-
-_SEAL_HEAD = _entry(SEAL, _BLANK.decode())[:-_DIGEST]
 
 
 def seal(graph: bytes, manifest: BundleManifest, golden_logits: NDArray[np.float32]) -> bytes:
@@ -83,23 +67,6 @@ def reseal(data: bytes, manifest: BundleManifest, where: str = "") -> bytes:
         return _sealed(data, manifest, golden)
 
 
-def verify(data: Buffer, where: str) -> str:
-    """The SHA-256 that seals a bundle, 64 hexadecimal characters.
-
-    Raises BundleError when the bytes are not a bundle or not those that were sealed.
-    """
-    body = len(data) - _DIGEST
-    start = body - len(_SEAL_HEAD)
-    if start < 0 or bytes(data[start:body]) != _SEAL_HEAD:
-        raise _not_sealed(data, where)
-    digest = _digest(data, body)
-    if bytes(data[body:]) != digest.encode():
-        raise BundleError(
-            "damaged or altered after it was written (its SHA-256 differs)", where=where, fix=_WRITE_AGAIN
-        )
-    return digest
-
-
 def golden_logits(text: str, where: str) -> NDArray[np.float64]:
     """The golden answers in the text of their metadata entry, float64 (4, C). Raises BundleError."""
     try:
@@ -110,7 +77,7 @@ def golden_logits(text: str, where: str) -> NDArray[np.float64]:
         if rows.ndim != 2 or len(rows) != COUNT or not np.isfinite(rows).all():
             raise ValueError("not four rows of numbers")
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
-        raise BundleError("the golden answers cannot be read", where=where, fix=_WRITE_AGAIN) from None
+        raise BundleError("the golden answers cannot be read", where=where, fix=WRITE_AGAIN) from None
     return rows
 
 
@@ -125,11 +92,10 @@ def _sealed(model: bytes, manifest: BundleManifest, golden: str) -> bytes:
     patched = bytearray(model)
     struct.pack_into("<f", patched, place, manifest.temperature)
     parts = [bytes(patched[a:b]) for a, b in _kept(patched)]
-    data = b"".join([*parts, _entry(MANIFEST, text), _entry(GOLDEN, golden), _SEAL_HEAD, _BLANK])
+    data = sealed(b"".join([*parts, entry(MANIFEST, text), entry(GOLDEN, golden)]))
     if len(data) > guard.MAX_BYTES:
         raise BundleError(f"a model of {len(data) / 1e6:.0f} MB, above what ONNX can hold")
-    body = len(data) - _DIGEST
-    return data[:body] + _digest(data, body).encode()
+    return data
 
 
 def _manifest_text(manifest: BundleManifest) -> str:
@@ -141,42 +107,10 @@ def _manifest_text(manifest: BundleManifest) -> str:
     return text
 
 
-def _digest(data: Buffer, body: int) -> str:
-    digest = hashlib.sha256(memoryview(data)[:body])
-    digest.update(_BLANK)
-    return digest.hexdigest()
-
-
 def _kept(model: Buffer) -> Iterator[tuple[int, int]]:
     """Spans of the fields of a model that stay: all but our own metadata."""
     start = 0
     for tag, a, b in fields(model, 0, len(model)):
-        if tag != schema.METADATA_TAG or not _key(model, a, b).startswith(b"sortograph."):
+        if tag != schema.METADATA_TAG or not key_of(model, a, b).startswith(b"sortograph."):
             yield start, b
         start = b
-
-
-def _key(model: Buffer, start: int, end: int) -> bytes:
-    spans = {schema.ENTRY.allowed.get(tag): (a, b) for tag, a, b in fields(model, start, end)}
-    a, b = spans.get("key", (0, 0))
-    return bytes(model[a:b])
-
-
-def _not_sealed(data: Buffer, where: str) -> BundleError:
-    """Why bytes without our seal at their end are no bundle: the reason that helps the most."""
-    try:
-        spans = [(tag, a, b) for tag, a, b in fields(data, 0, len(data))]
-        keys = [_key(data, a, b) for tag, a, b in spans if tag == schema.METADATA_TAG]
-    except BundleError as error:
-        reason = "not an ONNX model, or one that was cut short"
-        return BundleError(f"{reason} ({error.what})", where=where, expected="a model.onnx of sortograph")
-    if any(key.startswith(b"sortograph.") for key in keys):
-        return BundleError("damaged or altered after it was written", where=where, fix=_WRITE_AGAIN)
-    if not any(schema.MODEL.allowed.get(tag) == "graph" for tag, _, _ in spans):
-        return BundleError("not an ONNX model", where=where, expected="a model.onnx of sortograph")
-    return BundleError(
-        "an ONNX model, but not a sortograph bundle (it has no manifest)",
-        where=where,
-        expected="a model.onnx of sortograph",
-        fix="sortograph train PHOTOS",
-    )

@@ -6,13 +6,13 @@ import hashlib
 import os
 import threading
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sortograph.bundle.doubts import Doubts, doubts
+from sortograph.bundle.reading import Reading
 from sortograph.bundle.runtime import Bundle, open_bundle
 from sortograph.classify.answering import Answering, Likeness, Pixels, Shares
 from sortograph.errors import BundleError, UsageError
@@ -115,14 +115,15 @@ class FakeClassifier(Answering):
 
 
 def load(
-    bundle: str | os.PathLike[str], *, threads: int | None = None, max_error: float | None = None
+    bundle: str | os.PathLike[str] | Reading, *, threads: int | None = None, max_error: float | None = None
 ) -> Classifier:
     """Open a model.onnx, or the run folder that holds one.
 
+    bundle: or the reading of one that has begun before
     threads: how many compute at once, on one photo or on many; None: one for each core.
     max_error: wanted share of wrong answers among those given, 0–1: less sure ones are withheld, by the
         nearest stricter row of the model's table; None gives every answer, and `unsure` is advice
     Raises BundleError when it is missing, damaged, unsafe, newer than this version or not ours; UsageError
     where `max_error` cannot be promised.
     """
-    return Classifier(open_bundle(Path(bundle), threads=threads), max_error)
+    return Classifier(open_bundle(bundle, threads=threads), max_error)

@@ -29,11 +29,14 @@ def run(arguments: list[str]) -> int:
         options = parse(arguments)
     except SystemExit:  # after --help
         return 0
+    from sortograph.bundle.reading import Reading
+
+    model = Reading(options.model)  # before the imports, which take as long
     from sortograph.classify import load
 
     # Of many photos, several calls on one thread each get more done than one call on several.
     threads = options.threads if _is_one(options) else 1
-    classifier = load(options.model, threads=threads, max_error=options.max_error)
+    classifier = load(model, threads=threads, max_error=options.max_error)
     if options.verbose:
         _describe(classifier)
     files = _files(options, classifier)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sortograph.bundle.doubts import doubts
-from sortograph.bundle.runtime import FILE_NAME, bundle_file
+from sortograph.bundle.reading import FILE_NAME, bundle_file
 from sortograph.classify import Classifier, load
 from sortograph.errors import BundleError, SortographError, nearest
 from sortograph.records import BundleManifest, Prediction
