@@ -4,12 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from sortograph.evaluation import paired_difference, wilson
+from sortograph.evaluation import wilson
 from sortograph.sweeps.conclusions import CAUTION, claimed, compared, paragraph
 from sortograph.sweeps.plan import grid
 from sortograph.sweeps.standings import standing
 
-PAIRED = paired_difference
 CLAIM = {"text": "b is better", "better": "b", "worse": "a", "argued": "75 % to 96 %"}
 
 
@@ -22,7 +21,7 @@ def test_verdicts_of_claims(make, answers):
         ({"a": bad}, "not tried"),
     ):
         space = make(claims=[CLAIM])
-        (found,) = claimed(space, grid(space), {name: {"test": one} for name, one in known.items()}, PAIRED)
+        (found,) = claimed(space, grid(space), {name: {"test": one} for name, one in known.items()})
         assert found.verdict == verdict
         assert (found.compared is None) == (verdict == "not tried")
 
@@ -30,7 +29,7 @@ def test_verdicts_of_claims(make, answers):
 def test_one_seed_shows_nothing(make, answers):
     space = make(claims=[CLAIM])
     known = {"a": {"test": answers(0.4, seeds=1)}, "b": {"test": answers(0.9, seeds=1)}}
-    (found,) = claimed(space, grid(space), known, PAIRED)
+    (found,) = claimed(space, grid(space), known)
     assert found.compared.difference.low > 0
     assert found.verdict == "not shown"
 
@@ -39,9 +38,9 @@ def test_many_claims_are_corrected(make, answers):
     """A difference that one question shows is not shown by one of fifty."""
     known = {"a": {"test": answers(0.60, n=400)}, "b": {"test": answers(0.63, n=400, draw=1)}}
     alone = make(claims=[CLAIM])
-    (one,) = claimed(alone, grid(alone), known, PAIRED)
+    (one,) = claimed(alone, grid(alone), known)
     many = make(claims=[CLAIM, *[{**CLAIM, "better": "a"}] * 50])
-    first = claimed(many, grid(many), known, PAIRED)[0]
+    first = claimed(many, grid(many), known)[0]
     assert first.compared.p == one.compared.p == one.compared.adjusted
     assert (one.verdict, first.verdict) == ("reproduced", "not shown")
 
@@ -52,7 +51,7 @@ def test_claims_about_the_gap(make, answers):
         "a": {"train": answers(0.99, 300), "test": answers(0.7)},
         "b": {"train": answers(0.85, 300, draw=1), "test": answers(0.75, draw=2)},
     }
-    (found,) = claimed(space, grid(space), known, PAIRED)
+    (found,) = claimed(space, grid(space), known)
     assert found.verdict == "reproduced"
     assert found.compared.difference.value > 0.1
 
@@ -70,13 +69,13 @@ def test_settings_compare_each_with_what_differs_in_nothing_else(make, answers):
         "c4": answers(0.9, draw=3),
     }
     sides = {name: {"test": one} for name, one in known.items()}
-    (found,) = claimed(space, grid(space), sides, PAIRED)
+    (found,) = claimed(space, grid(space), sides)
     means = {name: one.right.mean() for name, one in known.items()}
     difference = (means["c3"] + means["c4"] - means["c1"] - means["c2"]) / 2
     assert found.compared.difference.value == pytest.approx(difference)
     assert found.compared.better == "model.dropout 0.5"
     del sides["c1"]  # c3 has lost what it is compared with
-    (found,) = claimed(space, grid(space), sides, PAIRED)
+    (found,) = claimed(space, grid(space), sides)
     assert found.compared.difference.value == pytest.approx(means["c4"] - means["c2"])
 
 
@@ -87,7 +86,7 @@ def test_claims_about_the_number_of_photos(make, answers):
         claims=[{"text": "t", "better": {"subset.per_class": 50}, "worse": {"subset.per_class": 5}}],
     )
     known = {"c1": {"test": answers(0.6)}, "c2": {"test": answers(0.9, draw=1)}}
-    (found,) = claimed(space, grid(space), known, PAIRED)
+    (found,) = claimed(space, grid(space), known)
     assert found.verdict == "reproduced"
 
 
@@ -105,8 +104,8 @@ def told(make, record, right, **data):
 def test_the_paragraph_says_what_was_chosen_and_how_sure_it_is(make, record, answers):
     space, ranks = told(make, record, {"a": (90, 14, 40), "b": (90, 18, 45)}, reference="a", claims=[CLAIM])
     known = {"a": {"test": answers(0.6)}, "b": {"test": answers(0.9, draw=1)}}
-    pairs = compared("a", ["b", "a"], known, PAIRED)
-    text = paragraph(space, ranks, pairs, claimed(space, grid(space), known, PAIRED), [])
+    pairs = compared("a", ["b", "a"], known)
+    text = paragraph(space, ranks, pairs, claimed(space, grid(space), known), [])
     assert "validation accuracy over 2 seeds (90.0 % ± 0.0, n = 20), b is chosen" in text
     assert "on the 50 test photos, which had no part in choosing, its mean accuracy is 90.0 %" in text
     assert "95 % interval" in text
@@ -118,7 +117,7 @@ def test_the_paragraph_says_what_was_chosen_and_how_sure_it_is(make, record, ans
 def test_the_paragraph_admits_what_is_not_shown(make, record, answers):
     space, ranks = told(make, record, {"a": (90, 14, 40), "b": (90, 18, 45)})
     known = {"a": {"test": answers(0.6)}, "b": {"test": answers(0.61, draw=1)}}
-    text = paragraph(space, ranks, compared("b", ["a"], known, PAIRED), [], ["x, seed 1"])
+    text = paragraph(space, ranks, compared("b", ["a"], known), [], ["x, seed 1"])
     assert text.startswith("1 run is left to do, so this may still change.")
     assert text.endswith("Not shown to differ from b: a.")
 

@@ -5,15 +5,10 @@ import pytest
 
 from sortograph.errors import RunError
 from sortograph.evaluation import mcnemar_exact, paired_difference
+from sortograph.evaluation.compare import holm
 from sortograph.sweeps import pairing
 from sortograph.sweeps.answers import Answers
-from sortograph.sweeps.pairing import holm
-
-PAIRED = paired_difference
-
-
-def difference(better, worse, *more, **named):
-    return pairing.difference(better, worse, PAIRED, *more, **named)
+from sortograph.sweeps.pairing import difference
 
 
 def test_a_clear_difference_is_found(answers):

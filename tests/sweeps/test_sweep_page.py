@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from sortograph.evaluation import paired_difference, wilson
+from sortograph.evaluation import wilson
 from sortograph.records.sweeps import Claimed, Swept
 from sortograph.sweeps.conclusions import compared
 from sortograph.sweeps.page import standing_cells, standing_header, write_page
@@ -16,7 +16,7 @@ from sortograph.sweeps.standings import standing
 def swept(make, record, answers, tmp_path):
     space = make(about="what it is about", photos="cats | dogs", space={"train.learning_rate": [0.001]})
     known = {"a-1": {"test": answers(0.6)}, "b-2": {"test": answers(0.9, draw=1)}}
-    (pair,) = compared("a-1", ["b-2"], known, paired_difference)
+    (pair,) = compared("a-1", ["b-2"], known)
     ranks = tuple(
         standing(space, one, {1: record(), 2: record((80, 15, 40))}, ("finished", ""), wilson)
         for one in grid(space)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from sortograph.api.sweep_folders import STATE
-from sortograph.evaluation import groups_of, paired_difference, wilson
+from sortograph.evaluation import groups_of, wilson
 from sortograph.files import write_json
 from sortograph.records import DatasetIndex
 from sortograph.records.sweeps import Configuration, Standing, Swept
@@ -29,8 +29,8 @@ def conclude(course: Course, index: DatasetIndex, folder: Path, again: str, seco
     chosen = standings[0].configuration.name if standings and standings[0].score is not None else None
     against = space.reference if space.reference in answers else chosen
     others = [one.configuration.name for one in standings]
-    comparisons = compared(against, others, answers, paired_difference) if against else ()
-    claims = claimed(space, known, answers, paired_difference)
+    comparisons = compared(against, others, answers) if against else ()
+    claims = claimed(space, known, answers)
     left = tuple(course.left())
     swept = Swept(
         folder=folder,

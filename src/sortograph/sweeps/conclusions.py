@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from sortograph.evaluation.compare import holm
 from sortograph.records.sweeps import Claimed, Configuration, Contrast, Standing
 from sortograph.sweeps.answers import Answers
-from sortograph.sweeps.pairing import Difference, Paired, difference, holm
+from sortograph.sweeps.pairing import Difference, difference
 from sortograph.sweeps.space import PER_CLASS, Claim, Space
 
 Known = Mapping[str, Mapping[str, Answers]]
@@ -39,22 +40,20 @@ class _Question:
         return Contrast(*names, found.estimate, found.p, adjusted, found.split, found.seeds)
 
 
-def compared(against: str, others: Sequence[str], known: Known, paired: Paired) -> tuple[Contrast, ...]:
+def compared(against: str, others: Sequence[str], known: Known) -> tuple[Contrast, ...]:
     """Each of the others against one configuration, with Holm's correction for so many questions."""
     asked = [
-        _Question(name, against, "accuracy", difference([known[name]], [known[against]], paired))
+        _Question(name, against, "accuracy", difference([known[name]], [known[against]]))
         for name in others
         if name != against and name in known and against in known
     ]
     return _corrected(asked)
 
 
-def claimed(
-    space: Space, configurations: Sequence[Configuration], known: Known, paired: Paired
-) -> tuple[Claimed, ...]:
+def claimed(space: Space, configurations: Sequence[Configuration], known: Known) -> tuple[Claimed, ...]:
     """Each claim of a study, with Holm's correction for so many claims."""
     there = [one for one in configurations if one.name in known]
-    asked = [(claim, _asked(claim, there, known, paired)) for claim in space.claims]
+    asked = [(claim, _asked(claim, there, known)) for claim in space.claims]
     answers = iter(_corrected([question for _, question in asked if question is not None]))
     made = []
     for claim, question in asked:
@@ -69,7 +68,7 @@ def _corrected(asked: Sequence[_Question]) -> tuple[Contrast, ...]:
     return tuple(question.answered(p) for question, p in zip(asked, adjusted, strict=True))
 
 
-def _asked(claim: Claim, there: Sequence[Configuration], known: Known, paired: Paired) -> _Question | None:
+def _asked(claim: Claim, there: Sequence[Configuration], known: Known) -> _Question | None:
     """None where runs for one of the sides are missing."""
     better, worse = _side(claim.better, there), _side(claim.worse, there)
     if isinstance(claim.better, Mapping) and isinstance(claim.worse, Mapping):
@@ -78,7 +77,7 @@ def _asked(claim: Claim, there: Sequence[Configuration], known: Known, paired: P
     if not better or not worse:
         return None
     first, second = ([known[one.name] for one in side] for side in (better, worse))
-    found = difference(first, second, paired, claim.measure)
+    found = difference(first, second, claim.measure)
     return _Question(_told(claim.better), _told(claim.worse), claim.measure, found)
 
 

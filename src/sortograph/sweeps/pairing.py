@@ -17,7 +17,7 @@ test which gives the difference of each photo, or group, either sign (Fisher, Th
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sortograph.errors import RunError
+from sortograph.evaluation.intervals import paired_difference
 from sortograph.records import Estimate
 from sortograph.sweeps.answers import Answers, held_out
 
@@ -38,8 +39,6 @@ Side = Sequence[Mapping[str, Answers]]
 Draws = NDArray[np.float64]
 Votes = NDArray[np.bool_]
 Parts = Sequence[tuple[Mapping[str, Answers], float]]
-# (worse, better, level), bool (N,) each → the interval of the accuracy of better − that of worse.
-Paired = Callable[[Votes, Votes, float], Estimate]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +54,6 @@ class Difference:
 def difference(
     better: Side,
     worse: Side,
-    paired: Paired,
     measure: str = "accuracy",
     *,
     level: float = 0.95,
@@ -64,17 +62,16 @@ def difference(
     """Mean accuracy of the configurations of one side minus that of the other, on photos held out; of "gap",
     train − held out, how much smaller it is. Either is within −1–1, or −2–2.
 
-    paired: the interval of two rows of answers to the same photos; that of the answers that most seeds of a
-        side give is the narrowest that there may be. Training photos that differ are no pairs, and are left
-        to the bootstrap.
+    The interval of the answers that most seeds of a side give is the narrowest that there may be. Training
+    photos that differ are no pairs, and are left to the bootstrap.
 
     The same answers always give the same interval. Raises RunError for sides judged on other photos.
 
     >>> a, b = np.array([[1, 1, 1, 0.0]]), np.array([[1, 0, 1, 0.0]])
     >>> sides = ([{"test": Answers(tuple("abcd"), x)}] for x in (a, b))
-    >>> found = difference(*sides, lambda a, b, level: Estimate(0.25, -0.3, 0.7, level, 4, "known"))
+    >>> found = difference(*sides)
     >>> found.estimate.value, round(found.estimate.low, 2), found.p, found.split
-    (0.25, -0.3, 1.0, 'test')
+    (0.25, -0.32, 1.0, 'test')
     """
     every = [*better, *worse]
     split = held_out(every[0])
@@ -83,28 +80,12 @@ def difference(
     value = _plain(better, signs) - _plain(worse, signs)
     draws = _draws(better, worse, signs, level, resamples)
     low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
-    down, up = _least(_votes(better, worse, signs), paired, level)
+    down, up = _least(_votes(better, worse, signs), level)
     p = max(_p_value(draws), _flipped(better, worse, signs, resamples))
     most, n = float(len(signs)), len(every[0][split].paths)
     ends = max(-most, min(value - down, float(low))), min(most, max(value + up, float(high)))
     seeds = min(len(one[split].right) for one in every)
     return Difference(Estimate(value, *ends, level, n, METHOD), p, split, seeds)
-
-
-def holm(values: Sequence[float]) -> list[float]:
-    """p-values of several questions, corrected so that all answers together err with the level's chance.
-
-    Holm, "A simple sequentially rejective multiple test procedure", Scand. J. Statistics 6 (1979), 65–70.
-
-    >>> [round(p, 3) for p in holm([0.01, 0.04, 0.03])]
-    [0.03, 0.06, 0.06]
-    """
-    order = sorted(range(len(values)), key=lambda k: values[k])
-    made, highest = [0.0] * len(values), 0.0
-    for place, k in enumerate(order):
-        highest = max(highest, min(1.0, values[k] * (len(values) - place)))
-        made[k] = highest
-    return made
 
 
 def _p_value(draws: Draws) -> float:
@@ -148,14 +129,14 @@ def _vote(side: Side, split: str) -> Votes:
     return np.asarray(np.where(share == 0.5, right[0] > 0.5, share > 0.5))
 
 
-def _least(votes: Sequence[tuple[float, Votes, Votes]], paired: Paired, level: float) -> tuple[float, float]:
+def _least(votes: Sequence[tuple[float, Votes, Votes]], level: float) -> tuple[float, float]:
     """How far an interval reaches down and up at least.
 
     Splits have no photos in common, so the squares of their reaches add up.
     """
     down = up = 0.0
     for sign, worse, better in votes:
-        found = paired(worse, better, level)
+        found = paired_difference(worse, better, level)
         below, above = found.value - found.low, found.high - found.value
         down = math.hypot(down, below if sign > 0 else above)
         up = math.hypot(up, above if sign > 0 else below)
