@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from onnx import helper
 
-from sortograph.bundle import guard, seal, store
+from sortograph.bundle import guard, sealing, store
 from sortograph.bundle.reading import Reading
 from sortograph.bundle.runtime import open_bundle
 from sortograph.errors import BundleError, GateError
@@ -50,8 +50,9 @@ def test_a_name_with_a_zero_byte_is_refused(tmp_path):
         open_bundle(f"{tmp_path}/a\0b.onnx")
 
 
-def test_what_a_thread_has_read_is_opened(model_file):
-    reading = Reading(model_file.parent if model_file.name == "model.onnx" else model_file)
+@pytest.mark.parametrize("is_folder", [False, True])
+def test_what_a_thread_has_read_is_opened(model_file, is_folder):
+    reading = Reading(model_file.parent if is_folder else model_file)
     opened = open_bundle(reading)
     assert (opened.path, opened.sha256) == (model_file, reading.sha256())
     assert opened.replay() < 1e-5
@@ -114,6 +115,6 @@ def test_a_newer_format_is_named_even_where_its_graph_is_not_allowed(small, tmp_
     model = small.model()
     model.graph.node.append(helper.make_node("OneHot", ["logits"], ["more"]))
     file = tmp_path / "model.onnx"
-    file.write_bytes(seal.sealed(model.SerializeToString() + seal.entry(store.MANIFEST, text)))
+    file.write_bytes(sealing.sealed(model.SerializeToString() + sealing.entry(store.MANIFEST, text)))
     with pytest.raises(BundleError, match="newer sortograph"):
         open_bundle(file)

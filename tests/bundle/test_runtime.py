@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
-from sortograph.bundle import reading, runtime, seal, store
+from sortograph.bundle import reading, runtime, sealing, store
 from sortograph.bundle.golden import golden_photos
 from sortograph.bundle.runtime import open_bundle
 from sortograph.errors import BundleError, DataError, GateError, UsageError
@@ -17,8 +17,8 @@ from sortograph.records import PreprocessSpec
 
 def sealed_anyway(graph: bytes, **metadata: str) -> bytes:
     """A file with a valid seal around any content, as someone with bad intent would make it."""
-    entries = [seal.entry(f"sortograph.{key}", value) for key, value in metadata.items()]
-    return seal.sealed(graph + b"".join(entries))
+    entries = [sealing.entry(f"sortograph.{key}", value) for key, value in metadata.items()]
+    return sealing.sealed(graph + b"".join(entries))
 
 
 def manifest_with(small, **changes) -> str:

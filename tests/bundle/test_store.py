@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sortograph.bundle import guard, seal, store
+from sortograph.bundle import guard, sealing, store
 from sortograph.errors import BundleError, StorageError
 from sortograph.records import BundleManifest
 
@@ -29,7 +29,7 @@ def test_the_seal_is_the_hash_of_the_file_with_zeros_in_its_place(sealed):
     blank = sealed[:-64] + b"0" * 64
     digest = hashlib.sha256(blank).hexdigest()
     assert sealed[-64:] == digest.encode()
-    assert seal.verify(sealed, "m") == digest
+    assert sealing.verify(sealed, "m") == digest
 
 
 def test_sealing_changes_only_the_temperature_of_the_graph(small, sealed):
@@ -57,7 +57,7 @@ def test_every_flipped_byte_is_refused(sealed):
         flipped = bytearray(sealed)
         flipped[place] ^= 0xFF
         with pytest.raises(BundleError):
-            seal.verify(flipped, "m")
+            sealing.verify(flipped, "m")
 
 
 @given(st.data())
@@ -66,29 +66,29 @@ def test_every_flipped_bit_is_refused(sealed, data):
     flipped = bytearray(sealed)
     flipped[bit // 8] ^= 1 << bit % 8
     with pytest.raises(BundleError) as caught:
-        seal.verify(flipped, "m")
+        sealing.verify(flipped, "m")
     assert caught.value.where == "m"
 
 
 def test_every_truncation_is_refused(sealed):
     for length in range(len(sealed)):
         with pytest.raises(BundleError):
-            seal.verify(sealed[:length], "m")
+            sealing.verify(sealed[:length], "m")
 
 
 @pytest.mark.parametrize("more", [b"\x00", b"\x08\x08", b"0" * 64, b"x" * 1000])
 def test_appended_bytes_are_refused(sealed, more):
     with pytest.raises(BundleError):
-        seal.verify(sealed + more, "m")
+        sealing.verify(sealed + more, "m")
 
 
 def test_plain_onnx_is_told_apart_from_damage(small, sealed):
     with pytest.raises(BundleError, match="not a sortograph bundle"):
-        seal.verify(small.graph(), "m")
+        sealing.verify(small.graph(), "m")
     with pytest.raises(BundleError, match=r"damaged or altered.*SHA-256"):
-        seal.verify(b"\x08\x07" + sealed[2:], "m")
+        sealing.verify(b"\x08\x07" + sealed[2:], "m")
     with pytest.raises(BundleError, match="not an ONNX model"):
-        seal.verify(b"GIF89a", "m")
+        sealing.verify(b"GIF89a", "m")
 
 
 def test_reseal_changes_manifest_and_temperature_in_place(small, sealed):

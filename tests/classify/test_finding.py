@@ -130,6 +130,28 @@ def test_names_pause_while_nothing_is_there_to_be_read():
         assert not names.idle()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="nothing tells there whether a pipe has more")
+def test_within_a_folder_that_was_named_nothing_pauses(folder):
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb") as stream, os.fdopen(writing, "wb", buffering=0) as other:
+        names = Names(stream)
+        other.write(f"{folder / '3.png'}\n{folder}\n{folder / '1.png'}\n".encode())
+        photos = find_photos(["-"], names=names)
+        count = len(list(find_photos([folder])))
+        seen = [(next(photos).name, names.idle()) for _ in range(count + 2)]
+        assert count > 2
+        assert [pauses for _, pauses in seen] == [False] * (count + 1) + [True]
+        other.write(f"{folder}\n".encode())
+        assert [(next(photos), names.idle())[1] for _ in range(count)] == [False] * (count - 1) + [True]
+
+
+def test_nobody_asks_for_a_standard_input_that_is_not_named(folder, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.StringIO("no bytes"))
+    names = Names()
+    assert len(list(find_photos([folder], names=names))) > 2
+    assert not names.idle()
+
+
 def test_names_in_memory_never_pause():
     names = Names(io.BytesIO(b"a.png\nb.png"))
     assert [(str(name), names.idle()) for name in names] == [("a.png", False), ("b.png", False)]

@@ -38,6 +38,47 @@ def test_while_the_source_pauses_everything_before_is_answered(pauses):
     assert seen_at_pause == {count: count for count in pauses if count < 20}
 
 
+def test_what_comes_while_another_is_answered_does_not_wait_for_it():
+    second, looks = threading.Event(), iter([True, True, True])
+
+    def work(batch):
+        if batch == [0]:
+            assert second.wait(5)
+        else:
+            second.set()
+        return batch
+
+    assert list(ordered(iter(range(2)), work, Pace((1,), 2), lambda: next(looks, False))) == [0, 1]
+
+
+def test_batches_that_were_cut_short_do_not_choose_the_size(monkeypatch):
+    clock, slow = Clock(), 30
+    monkeypatch.setattr(stream, "_clock", clock)
+    pace = Pace((1, 2, 4), 1)
+
+    def call(photos):  # a call takes as long with many photos as with one
+        clock.now += 1.0
+        return photos
+
+    taken = 0
+
+    def source():
+        nonlocal taken
+        for k in range(200):
+            taken += 1
+            yield k
+
+    sizes = []
+
+    def work(batch):
+        sizes.append(len(batch))
+        return pace.timed(call)(batch)
+
+    assert list(ordered(source(), work, pace, lambda: taken < slow)) == list(range(200))
+    assert sizes[: slow - 1] == [1] * (slow - 1)
+    assert sizes[-5:-1] == [4] * 4
+
+
 def test_a_slow_batch_holds_up_the_others_but_not_their_order():
     first = threading.Event()
 

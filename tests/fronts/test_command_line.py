@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -72,11 +73,14 @@ def test_whoever_writes_names_slowly_gets_each_answer_at_once(shell, model):
         shell.words(["predict", "model.onnx", "-", "--json"]), cwd=shell.folder, env=shell.environment(),
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1,
     ) as program:  # fmt: skip
+        watch = threading.Timer(60, program.kill)  # what waits for ever shall fail
+        watch.start()
         for name in ("one.png", "gone.png", "one.png"):
             program.stdin.write(f"{name}\n")
             assert json.loads(program.stdout.readline())["path"] == name
         program.stdin.write("one.png\none.png")
         rest, _ = program.communicate()
+        watch.cancel()
     assert [json.loads(line)["path"] for line in rest.splitlines()] == ["one.png"] * 2
     assert program.returncode == 6
 

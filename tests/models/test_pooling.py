@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -9,7 +11,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
+from sortograph.models import build, plan, pooling
 from sortograph.models.pooling import max_pool
+from sortograph.recipe import Model
+from sortograph.records import PreprocessSpec
 
 SHAPES = [(32, 16, 20, 20), (5, 3, 7, 9), (1, 1, 2, 2), (2, 4, 3, 2), (3, 2, 2, 5)]
 
@@ -63,14 +68,80 @@ def test_photos_of_more_than_one_block() -> None:
     assert torch.equal(gradient(max_pool(x, 2), x), gradient(torchs(x, rectified=False), x))
 
 
-def test_no_number_is_passed_on() -> None:
-    x = photos((2, 3, 4, 4)).detach().clone(memory_format=torch.channels_last)
-    x[0, 0, 1, 0] = float("nan")
+@pytest.mark.parametrize("rectified", [False, True])
+@pytest.mark.parametrize("channels", [3, 64])  # fewer than a vector holds, and some vectors
+def test_what_is_not_finite_is_passed_on(channels: int, rectified: bool) -> None:
+    x = photos((2, channels, 4, 4)).detach().clone(memory_format=torch.channels_last)
+    x[0, 0, 1, 0] = x[0, 1, 0, 0] = x[1, 1, 2, 3] = float("nan")
     x[1, 2, 3, 3] = float("inf")
-    made = max_pool(x.requires_grad_(), 2, rectified=True)
-    assert made[0, 0, 0, 0].isnan()
+    made = max_pool(x.requires_grad_(), 2, rectified=rectified)
+    assert torch.equal(made.isnan(), torchs(x, rectified=rectified).isnan())
     assert made[1, 2, 1, 1].isinf()
-    assert int(made.isfinite().logical_not().sum()) == 2
+    assert int(made.isfinite().logical_not().sum()) == 4
+
+
+@pytest.mark.parametrize("rectified", [False, True])
+def test_zeros_of_both_signs(rectified: bool) -> None:
+    x = photos((4, 16, 8, 8)).detach()
+    x[x == 0] = -0.0
+    x.requires_grad_()
+    made, expected = max_pool(x, 2, rectified=rectified), torchs(x, rectified=rectified)
+    assert torch.equal(made, expected)
+    signs = torch.where(torch.arange(made.numel()).view(made.shape) % 2 == 0, 0.0, -0.0).to(made.dtype)
+    found, wanted = (torch.autograd.grad(one, x, signs)[0] for one in (made, expected))
+    assert torch.equal(found, wanted)
+
+
+@pytest.mark.parametrize("rectified", [False, True])
+def test_gradients_may_lie_in_memory_as_they_like(rectified: bool) -> None:
+    x = photos((3, 4, 6, 6))
+    plain = torch.randn((3, 4, 3, 3), generator=torch.Generator().manual_seed(2)).bfloat16()
+    for given_ in (
+        plain,
+        plain.transpose(2, 3),
+        plain[:1].expand(3, 4, 3, 3),
+        plain[:, :, :1, :1].expand(-1, -1, 3, 3),
+    ):
+        found, wanted = (
+            torch.autograd.grad(make(x, rectified=rectified), x, given_)[0]
+            for make in (lambda x, rectified: max_pool(x, 2, rectified=rectified), torchs)
+        )
+        assert torch.equal(found, wanted)
+
+
+def test_there_is_no_second_derivative() -> None:
+    x = photos((1, 2, 4, 4))
+    (first,) = torch.autograd.grad(max_pool(x, 2).float().square().sum(), x, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        first.sum().backward()
+
+
+@pytest.mark.parametrize("kind", ["cnn", "residual"])
+@pytest.mark.parametrize("activation", ["relu", "silu"])
+def test_a_network_learns_as_with_torchs_own(
+    kind: Literal["cnn", "residual"], activation: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = Model(kind=kind, filters=(8, 16), activation=activation, dense=(12,) if kind == "cnn" else ())
+    spec = PreprocessSpec(size=(22, 26))
+    network = build(plan(model, spec.size, 3), spec, "he", 1).train()
+    x = torch.randint(0, 256, (5, 3, 22, 26), generator=torch.Generator().manual_seed(3), dtype=torch.uint8)
+
+    def gradients() -> list[Tensor]:
+        network.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16):
+            network(x).square().sum().backward()
+        return [weight.grad.clone() for weight in network.parameters() if weight.grad is not None]
+
+    seen = []
+    real = pooling._PoolPairs.apply
+    monkeypatch.setattr(pooling._PoolPairs, "apply", lambda *each: (seen.append(each[1]), real(*each))[1])
+    ours = gradients()
+    assert seen
+    assert set(seen) == {activation == "relu" and kind == "cnn"}
+    monkeypatch.setattr(pooling, "_pays", lambda _: False)
+    theirs = gradients()
+    assert len(ours) == len(theirs) > 4
+    assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
 
 
 @pytest.mark.parametrize("rectified", [False, True])
@@ -81,6 +152,7 @@ def test_elsewhere_torch_does_it(rectified: bool) -> None:
         (photos((2, 3, 6, 6)), 3),
         (plain, 2),
         (plain.contiguous().requires_grad_(), 2),
+        (photos((0, 3, 6, 6)), 2),
     ]
     for x, size in others:
         made = max_pool(x, size, rectified=rectified)

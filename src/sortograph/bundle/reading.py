@@ -11,7 +11,7 @@ import threading
 from pathlib import Path
 
 from sortograph.bundle import guard
-from sortograph.bundle.seal import verify
+from sortograph.bundle.sealing import verify
 from sortograph.errors import BundleError
 
 FILE_NAME = "model.onnx"
@@ -20,24 +20,25 @@ FILE_NAME = "model.onnx"
 class Reading:
     """A thread that reads a model.onnx, or the one in a run folder, once, and then checks its seal.
 
-    What goes wrong there is raised where the result is asked for.
+    What goes wrong there is raised where the result is asked for. It holds the bytes as long as it lives.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
+        self._path = Path(path)
         self._data, self._sha256 = b"", ""
         self._failure: BaseException | None = None
         self._read = threading.Event()
+        # A daemon: whoever stops the program does not wait for a file on a disk that hangs.
         self._thread = threading.Thread(target=self._run, name="sortograph-reading", daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
         try:
-            self.path = bundle_file(self.path)
-            self._data = _content(self.path)
+            self._path = bundle_file(self._path)
+            self._data = _content(self._path)
             self._read.set()
-            self._sha256 = verify(self._data, str(self.path))
-        except BaseException as error:
+            self._sha256 = verify(self._data, str(self._path))
+        except BaseException as error:  # told where it is asked for
             self._failure = error
         finally:
             self._read.set()
@@ -45,9 +46,9 @@ class Reading:
     def file(self) -> tuple[Path, bytes]:
         """Waits until it is read: where it lies, and all of it. Raises BundleError where it cannot be."""
         self._read.wait()
-        if not self._data:
+        if not self._data:  # nothing was read, or nothing is in the file: no seal fits that
             self.sha256()
-        return self.path, self._data
+        return self._path, self._data
 
     def sha256(self) -> str:
         """Waits until it is checked. Raises BundleError where the seal is broken, or nothing was read."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sortograph.bundle import guard, schema
 from sortograph.bundle.golden import COUNT
-from sortograph.bundle.seal import WRITE_AGAIN, entry, key_of, sealed, verify
+from sortograph.bundle.sealing import WRITE_AGAIN, entry, key_of, sealed, verify
 from sortograph.bundle.wire import Buffer, fields
 from sortograph.errors import BundleError
 from sortograph.records import BundleManifest
@@ -39,7 +39,7 @@ def seal(graph: bytes, manifest: BundleManifest, golden_logits: NDArray[np.float
             expected=f"finite numbers of shape ({COUNT}, {len(manifest.classes)})",
         )
     golden = json.dumps({"patterns": GOLDEN_PATTERNS, "logits": rows.astype(float).tolist()})
-    return _sealed(graph, manifest, golden)
+    return _assembled(graph, manifest, golden)
 
 
 def write_bundle(
@@ -64,7 +64,7 @@ def reseal(data: bytes, manifest: BundleManifest, where: str = "") -> bytes:
         golden = guard.check(data, where).get(GOLDEN, "")
         if golden_logits(golden, where).shape[1] != len(manifest.classes):
             raise BundleError("a manifest with another number of classes than the model has")
-        return _sealed(data, manifest, golden)
+        return _assembled(data, manifest, golden)
 
 
 def golden_logits(text: str, where: str) -> NDArray[np.float64]:
@@ -81,7 +81,7 @@ def golden_logits(text: str, where: str) -> NDArray[np.float64]:
     return rows
 
 
-def _sealed(model: bytes, manifest: BundleManifest, golden: str) -> bytes:
+def _assembled(model: bytes, manifest: BundleManifest, golden: str) -> bytes:
     place = guard.survey(model, "").temperature
     if place is None:
         raise BundleError(

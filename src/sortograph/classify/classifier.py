@@ -119,7 +119,7 @@ def load(
 ) -> Classifier:
     """Open a model.onnx, or the run folder that holds one.
 
-    bundle: or the reading of one that has begun before
+    bundle: or, for the command line, the reading of one that has begun before
     threads: how many compute at once, on one photo or on many; None: one for each core.
     max_error: wanted share of wrong answers among those given, 0–1: less sure ones are withheld, by the
         nearest stricter row of the model's table; None gives every answer, and `unsure` is advice

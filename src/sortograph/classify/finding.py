@@ -28,17 +28,19 @@ _Count = Callable[[int], None]
 class Names:
     """The names on a stream, while they are read: one a line, or each ended by a zero byte.
 
-    stream: None for standard input
+    stream: None for standard input, at the time when they are read
     """
 
     def __init__(self, stream: BufferedReader | None = None) -> None:
-        # Without a console, a program on Windows has no standard input.
-        standard = None if sys.stdin is None else cast("BufferedReader", sys.stdin.buffer)
-        self._stream = stream or standard
+        self._stream = stream
         self._ready: deque[Path] = deque()
         self._reading = False
+        self.within = False
+        """Whether more photos come of the name before, which is that of a folder or an archive."""
 
     def __iter__(self) -> Iterator[Path]:
+        if self._stream is None and sys.stdin is not None:  # a program without a console has none
+            self._stream = cast("BufferedReader", sys.stdin.buffer)
         if self._stream is None:
             return
         self._reading = True
@@ -48,9 +50,8 @@ class Names:
         end, spare = (b"\0", b"") if b"\0" in data else (b"\n", b"\r")
         while self._reading:
             *whole, data = data.split(end)
-            self._ready.extend(
-                Path(os.fsdecode(name)) for line in whole if (name := line.removesuffix(spare))
-            )
+            named = (name for line in whole if (name := line.removesuffix(spare)))
+            self._ready.extend(Path(os.fsdecode(name)) for name in named)
             while self._ready:
                 yield self._ready.popleft()
             data += (block := self._stream.read1(_BLOCK))
@@ -63,12 +64,12 @@ class Names:
 
         Always false on Windows, where nothing tells.
         """
-        if not self._reading or self._ready:
+        if not self._reading or self._ready or self.within:
             return False
         assert self._stream is not None
         try:
             return not select.select([self._stream], [], [], 0)[0]
-        except (OSError, ValueError):
+        except (OSError, ValueError):  # no file of the system's, or one of too high a number
             return False
 
 
@@ -90,8 +91,8 @@ def find_photos(
     Raises DataError at once for other names that do not exist, all of them in one message, and for archives
     that cannot be opened; and at the end when nothing was found.
     """
-    given = [os.fspath(name) for name in inputs]
-    found = [(names or Names()) if name == STDIN else _expanded(name) for name in given]
+    given, names = [os.fspath(name) for name in inputs], names or Names()
+    found = [names if name == STDIN else _expanded(name) for name in given]
     missing = [name for name, paths in zip(given, found, strict=True) if paths is None]
     if missing:
         raise DataError(
@@ -100,7 +101,7 @@ def find_photos(
             expected="photos, folders or archives of photos, patterns, or - for names on standard input",
         )
     paths = chain.from_iterable(each for each in found if each is not None)
-    return _photos(paths, given, progress)
+    return _photos(paths, given, names, progress)
 
 
 def _expanded(name: str) -> Iterable[Path] | None:
@@ -126,7 +127,9 @@ def _matched(name: str) -> Iterable[Path] | None:
     return None if first is None else chain((first,), paths)
 
 
-def _photos(paths: Iterable[Path], given: list[str], progress: Progress | None) -> Iterator[Path]:
+def _photos(
+    paths: Iterable[Path], given: list[str], names: Names, progress: Progress | None
+) -> Iterator[Path]:
     found, others = 0, 0
 
     def leave_out(count: int) -> None:
@@ -135,13 +138,14 @@ def _photos(paths: Iterable[Path], given: list[str], progress: Progress | None) 
 
     for path in paths:
         try:
-            for photo in _inside(path, leave_out):
+            for photo, names.within in _with_more(_inside(path, leave_out)):
                 found += 1
                 yield photo
         except DataError:  # an archive or a folder that cannot be opened
             if len(given) == 1 and os.fspath(path) == given[0]:
                 raise
             found += 1
+            names.within = False
             yield path  # whoever reads it finds out, and the others are answered
     if others and progress is not None:
         from sortograph.records import Said
@@ -150,6 +154,27 @@ def _photos(paths: Iterable[Path], given: list[str], progress: Progress | None) 
         progress(Said(f"{counted(others, 'other file')} {were} left out: hidden, linked, or not a photo"))
     if not found and any(name != STDIN for name in given):
         raise DataError("no photos", where=listed(given), expected="files with the suffix of a photo")
+
+
+def _with_more(photos: Iterable[Path]) -> Iterator[tuple[Path, bool]]:
+    """Each with whether something comes after it, a DataError too.
+
+    >>> [(path.name, more) for path, more in _with_more([Path("a"), Path("b")])]
+    [('a', True), ('b', False)]
+    """
+    source = iter(photos)
+    photo = next(source, None)
+    while photo is not None:
+        failure: DataError | None = None
+        following = None
+        try:
+            following = next(source, None)
+        except DataError as error:
+            failure = error
+        yield photo, following is not None or failure is not None
+        if failure is not None:
+            raise failure
+        photo = following
 
 
 def _inside(path: Path, leave_out: _Count) -> Iterable[Path]:

@@ -24,6 +24,7 @@ Found = TypeVar("Found")
 Answer = TypeVar("Answer")
 
 _AHEAD = 2  # batches for each thread, under way or waiting
+_GLANCE = 0.005  # seconds between two looks at whether a source has more
 _TRIES = 3  # calls that each size of a batch is measured by
 _BETTER = 0.98  # of the time of a smaller batch, below which the larger one is taken
 _LARGEST = 32
@@ -58,9 +59,11 @@ def ordered(
     waiting: deque[Future[Sequence[Answer]]] = deque()
     pool = ThreadPoolExecutor(pace.runners, "sortograph-predict")
     try:
-        while batch := _batch(source, pace.size(), idle):
+        while batch := _batch(source, size := pace.size(), idle):
+            if len(batch) < size:
+                pace.cut_short(size)
             waiting.append(pool.submit(pace.guarded, work, batch))
-            while waiting and (len(waiting) > _AHEAD * pace.runners or idle()):
+            while len(waiting) > _AHEAD * pace.runners or _is_first(waiting, idle):
                 yield from waiting[0].result()
                 waiting.popleft()
         while waiting:
@@ -70,6 +73,14 @@ def ordered(
         pool.shutdown(wait=False, cancel_futures=True)
         _settle(waiting)
         pool.shutdown()
+
+
+def _is_first(waiting: Sequence[Future[Answer]], idle: Callable[[], bool]) -> bool:
+    """Whether the oldest of what is under way is done before the source has more."""
+    while waiting and idle():
+        if wait([waiting[0]], timeout=_GLANCE).done:
+            return True
+    return False
 
 
 def _batch(source: Iterator[Item], size: int, idle: Callable[[], bool]) -> list[Item]:
@@ -114,6 +125,7 @@ class Pace:
         )
         self._seconds: dict[int, list[float]] = {size: [] for size in self._sizes}
         self._calls: list[int] = []  # sizes of those that were timed
+        self._cut = 0  # calls with fewer photos than were asked for
         self._chosen: int | None = None if len(sizes) > 1 else self._sizes[0]
         self._crowd = _Crowd(self.runners, clock)
 
@@ -121,10 +133,17 @@ class Pace:
         """Photos of the next batch."""
         if self._chosen is None and self._tries:
             return self._tries.popleft()
-        if self._chosen is None and len(self._calls) >= _TRIES * len(self._sizes):
+        if self._chosen is None and len(self._calls) >= _TRIES * len(self._sizes) + self._cut:
             known = {size: min(seconds) for size, seconds in self._seconds.items() if seconds}
             self._chosen = best_size(known) if known else self._sizes[-1]
         return self._chosen or self._sizes[-1]
+
+    def cut_short(self, size: int) -> None:
+        """The batch of that size did not become one, since the source ends or pauses: it tells no pace."""
+        if self._chosen is None:
+            self._tries.appendleft(size)
+            self._cut += 1
+        self._crowd.again()
 
     def guarded(self, work: Callable[[list[Item]], Found], batch: list[Item]) -> Found:
         """Work on a batch, as soon as no more threads are at it than are good."""
@@ -195,6 +214,11 @@ class _Crowd:
             if now - self._start >= _WINDOW:
                 self._judge(self._photos / (now - self._start))
                 self._photos, self._start = 0, -1.0
+
+    def again(self) -> None:
+        """What was counted since the last judgement tells nothing."""
+        with self._changed:
+            self._photos, self._start = 0, -1.0
 
     def _judge(self, rate: float) -> None:
         if self._rate is None:

@@ -37,6 +37,7 @@ def run(arguments: list[str]) -> int:
     # Of many photos, several calls on one thread each get more done than one call on several.
     threads = options.threads if _is_one(options) else 1
     classifier = load(model, threads=threads, max_error=options.max_error)
+    del model  # and with it the bytes of the file
     if options.verbose:
         _describe(classifier)
     files = _files(options, classifier)

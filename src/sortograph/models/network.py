@@ -69,6 +69,7 @@ class Network(nn.Module):
         return self._run(self.plan.layers[:-1], pixels)
 
     def _run(self, layers: Sequence[Layer], x: Tensor) -> Tensor:
+        """The layers one after the other; a pooling and the relu after it are one step, without `_step`."""
         before: Layer | None = None
         for layer, after in zip_longest(layers, layers[1:]):
             match layer, after:

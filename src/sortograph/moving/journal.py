@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -51,10 +51,10 @@ class Journal:
         self._file.close()
 
 
-def read_journal(path: Path) -> Iterator[Line]:
+def read_journal(path: Path) -> Generator[Line, None, None]:
     """All whole lines, while they are read; none where there is no such file.
 
-    Raises DataError when it is damaged.
+    Close it where it is not read to its end: Windows keeps open files. Raises DataError when it is damaged.
     """
     try:
         with path.open("rb") as file:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,10 +54,11 @@ class Trail:
         self.folders: dict[str, None] = {}  # in the order in which they were made
         self._journal: Journal | None = None
         self._begun = False
-        for number, line in enumerate(read_journal(path), 1):
-            if not _is_sound(line) or (line["act"] not in ("begin", MOVING) and not self._knows(line)):
-                raise damaged(path, number)
-            self._take(line)
+        with closing(read_journal(path)) as lines:
+            for number, line in enumerate(lines, 1):
+                if not _is_sound(line) or (line["act"] not in ("begin", MOVING) and not self._knows(line)):
+                    raise damaged(path, number)
+                self._take(line)
 
     def open(self) -> None:
         """From now on `record` may be called. Raises StorageError."""

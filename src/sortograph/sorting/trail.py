@@ -10,6 +10,7 @@ themselves.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -77,10 +78,11 @@ class Trail:
         self.folders: dict[str, None] = {}  # in the order in which they were made
         self.whole = 0  # files whose plan is whole
         self._journal: Journal | None = None
-        for number, line in enumerate(read_journal(path), 1):
-            if not self._fits(line):
-                raise damaged(path, number)
-            self._take(line)
+        with closing(read_journal(path)) as lines:
+            for number, line in enumerate(lines, 1):
+                if not self._fits(line):
+                    raise damaged(path, number)
+                self._take(line)
 
     @property
     def plan(self) -> SortPlan:

@@ -58,6 +58,7 @@ def _digest(data: Buffer, body: int) -> str:
 
 
 def key_of(model: Buffer, start: int, end: int) -> bytes:
+    """The key of the entry of metadata in model[start:end], b"" where it has none."""
     spans = {schema.ENTRY.allowed.get(tag): (a, b) for tag, a, b in fields(model, start, end)}
     a, b = spans.get("key", (0, 0))
     return bytes(model[a:b])
