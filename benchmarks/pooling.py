@@ -1,0 +1,116 @@
+"""A training step of a recipe's network with this package's max pooling, and with torch's own.
+
+    python benchmarks/pooling.py --recipes weather cats-dogs
+
+needs sortograph[train]. One network is taught random photos of the recipe's size and batch, augmented as the
+recipe says; after every --steps steps the pooling changes, and a step is timed from augmentation to the end
+of the optimiser's. The first steps after each change are left out. One row for each round and recipe, and the
+medians: milliseconds of a step with either, and theirs over ours.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import common
+from sortograph.loading.augment import Augmenter, draws
+from sortograph.models import build, plan, pooling
+from sortograph.recipe import load_recipe
+from sortograph.training.device import keep_memory, precision, rounding
+from sortograph.training.losses import loss_of, targets
+from sortograph.training.optim import make_optimiser, prepare_step
+
+WARM = 3  # steps after a change
+
+
+class Lesson:
+    """A network of a recipe, and one batch that it is taught again and again."""
+
+    def __init__(self, recipe: str) -> None:
+        self.recipe = load_recipe(recipe)
+        spec, train = self.recipe.pixels.spec(), self.recipe.train
+        self.classes = 2 if self.recipe.model.output == "sigmoid" else 4
+        layers = plan(self.recipe.model, spec.size, self.classes)
+        self.network = build(layers, spec, self.recipe.model.initialisation, train.seed).train()
+        self.optimiser = make_optimiser(train, self.network)
+        self.augment = Augmenter(self.recipe.augment, spec.size)
+        chance = np.random.default_rng(1)
+        pixels = chance.integers(0, 256, (train.batch_size, *spec.size, 3), dtype=np.uint8)
+        self.pixels = torch.from_numpy(pixels)
+        self.labels = torch.from_numpy(chance.integers(0, self.classes, train.batch_size))
+        self.drawn = torch.from_numpy(draws(train.batch_size, train.seed, 1))
+        self.dtype = precision(train, torch.device("cpu"))
+        self.done = 0
+
+    def step(self) -> float:
+        """Seconds of one."""
+        train, start = self.recipe.train, time.perf_counter()
+        photos = self.augment(self.pixels, self.drawn)
+        prepare_step(self.optimiser, train, train.learning_rate, self.done)
+        self.network.dropout_seed = self.done = self.done + 1
+        with torch.autocast("cpu", self.dtype, enabled=self.dtype != torch.float32):
+            logits = self.network(photos)
+        loss = loss_of(train, logits.float(), targets(train, self.labels, self.classes), None)
+        self.optimiser.zero_grad()
+        loss.backward()
+        self.optimiser.step()
+        return time.perf_counter() - start
+
+
+@contextmanager
+def torchs_own() -> Iterator[None]:
+    ours, pooling._pays = pooling._pays, lambda _: False
+    try:
+        yield
+    finally:
+        pooling._pays = ours
+
+
+def measure(recipe: str, rounds: int, steps: int) -> list[dict[str, Any]]:
+    lesson, rows = Lesson(recipe), []
+    with rounding(lesson.dtype):
+        for number in range(rounds):
+            ours = [lesson.step() for _ in range(WARM + steps)][WARM:]
+            with torchs_own():
+                theirs = [lesson.step() for _ in range(WARM + steps)][WARM:]
+            found = [1000 * statistics.median(times) for times in (ours, theirs)]
+            rows.append(
+                {"round": number, "ours_ms": found[0], "torch_ms": found[1], "ratio": found[1] / found[0]}
+            )
+    middle = {name: statistics.median(row[name] for row in rows) for name in ("ours_ms", "torch_ms", "ratio")}
+    print(
+        f"{recipe}: {middle['ours_ms']:.1f} ms a step, {middle['torch_ms']:.1f} ms with torch's pooling",
+        end="",
+    )
+    print(f", {middle['ratio']:.3f} times as long ({lesson.dtype})", flush=True)
+    about = {"recipe": recipe, "precision": str(lesson.dtype).removeprefix("torch.")}
+    return [about | row for row in [*rows, {"round": "median", **middle}]]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="A training step, with our max pooling and torch's.")
+    parser.add_argument("--recipes", nargs="+", default=["weather", "cats-dogs"])
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--steps", type=int, default=10, help="of each pooling in a round")
+    parser.add_argument("--results", type=Path, help="the CSV (default: in benchmarks/results)")
+    options = parser.parse_args()
+    keep_memory()
+    torch.set_num_threads(common.cores())
+    file = options.results or common.results_file("pooling", ["torch"])
+    stamp = common.session()
+    for recipe in options.recipes:
+        found = measure(recipe, options.rounds, options.steps)
+        common.append_rows(file, [{"session": stamp} | row for row in found])
+
+
+if __name__ == "__main__":
+    main()
