@@ -134,6 +134,10 @@ class Stop:
     def __call__(self, event: Any) -> None:
         if not self.pressed and self.when(event):
             self.pressed = True
+            if (
+                signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+            ):  # as in the background jobs of a shell script
+                raise KeyboardInterrupt
             signal.raise_signal(signal.SIGINT)
 
 
