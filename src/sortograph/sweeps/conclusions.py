@@ -190,12 +190,15 @@ def difference_text(one: Contrast) -> str:
     >>> found = Estimate(0.014, -0.009, 0.037, 0.95, 336, "bootstrap")
     >>> difference_text(Contrast("a", "b", "accuracy", found, 0.2, 0.4, "test", 3))
     '+1.4 points on the same 336 test photos (95 % −0.9 to +3.7; p = 0.4, corrected)'
+    >>> difference_text(Contrast("a", "b", "accuracy", found, 0.2, 0.4, "test", 1))[-49:]
+    'p = 0.4, corrected; one seed alone shows nothing)'
     """
     d = one.difference
     what = "points" if one.measure == "accuracy" else "points less between train and held out"
     ends = f"{100 * d.level:g} % {points(d.low)} to {points(d.high)}"
     photos = f"the same {d.n} {one.split} photos"
-    return f"{points(d.value)} {what} on {photos} ({ends}; p = {one.adjusted:.2g}, corrected)"
+    alone = "; one seed alone shows nothing" if one.seeds < 2 else ""
+    return f"{points(d.value)} {what} on {photos} ({ends}; p = {one.adjusted:.2g}, corrected{alone})"
 
 
 def shown_text(one: Contrast) -> str:
