@@ -80,6 +80,16 @@ def test_what_is_not_finite_is_passed_on(channels: int, rectified: bool) -> None
     assert int(made.isfinite().logical_not().sum()) == 4
 
 
+def test_the_nan_of_a_processor_is_passed_on_where_nothing_is_rectified_or_learned() -> None:
+    """It has the sign of negative numbers."""
+    x = photos((1, 16, 2, 2)).detach()
+    x.permute(0, 2, 3, 1).view(torch.int16)[0, 0, 0, 0] = -64
+    assert x[0, 0, 0, 0].isnan()
+    learning = x.clone(memory_format=torch.channels_last).requires_grad_()
+    assert max_pool(learning, 2)[0, 0].isnan().all()
+    assert max_pool(x, 2, rectified=True)[0, 0].isnan().all()
+
+
 @pytest.mark.parametrize("rectified", [False, True])
 def test_zeros_of_both_signs(rectified: bool) -> None:
     x = photos((4, 16, 8, 8)).detach()

@@ -1,13 +1,23 @@
 from __future__ import annotations
 
 import ctypes
+import platform
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 
 from sortograph.recipe import Train
-from sortograph.training.device import describe, keep_memory, precision, rounding, threads
+from sortograph.training.device import (
+    _take_large_pages,
+    describe,
+    keep_memory,
+    precision,
+    rounding,
+    threads,
+)
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
@@ -95,3 +105,44 @@ def test_another_c_library_is_no_error(monkeypatch, problem):
     monkeypatch.setattr(ctypes, "CDLL", refuse)
     keep_memory()
     assert asked == [None], "the library of the process was asked, and its refusal taken"
+
+
+_WHERE = """
+import sys, torch
+from sortograph.training.device import keep_memory
+if sys.argv[1] == "kept":
+    keep_memory()
+tensor = torch.ones(2**24)
+there = tensor.data_ptr() + 2**22
+within = False
+for line in open("/proc/self/smaps", encoding="utf-8"):
+    first = line.split()[0]
+    if "-" in first:
+        low, high = (int(bound, 16) for bound in first.split("-"))
+        within = low <= there < high
+    elif within and first == "VmFlags:":
+        print("hg" in line.split())
+"""
+
+
+@pytest.mark.skipif(
+    not Path("/sys/kernel/mm/transparent_hugepage").is_dir() or platform.libc_ver()[0] != "glibc",
+    reason="needs Linux with large pages, and glibc",
+)
+@pytest.mark.parametrize(("kept", "large"), [("kept", "True"), ("plain", "False")])
+def test_large_tensors_are_put_in_large_pages(kept, large):
+    words = [sys.executable, "-c", _WHERE, kept]
+    found = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert found.stdout.split() == [large]
+
+
+def test_no_room_for_large_pages_is_no_error():
+    advised, freed = [], []
+
+    class Library:
+        def __init__(self) -> None:
+            self.malloc, self.free = (lambda size: None), (lambda room: freed.append(room))
+            self.madvise = lambda *which: advised.append(which)
+
+    _take_large_pages(Library(), 14)
+    assert advised == freed == []

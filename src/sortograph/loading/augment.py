@@ -47,7 +47,7 @@ class Augmenter:
         self._recolours = bool(settings.brightness or settings.contrast)
 
     def __call__(self, pixels: Tensor, drawn: Tensor) -> Tensor:
-        """uint8 (N, h, w, 3) and draws (N, 8) → float32 (N, 3, H, W), 0–255, channels-last.
+        """uint8 (N, h, w, 3) and draws (N, 8) → float32 (N, 3, H, W), 0–255.
 
         h, w may differ from H, W: views are sampled from photos that are stored somewhat larger.
         """
@@ -56,7 +56,6 @@ class Augmenter:
             photos = F.grid_sample(
                 photos, self._grid(drawn), mode="bilinear", padding_mode="reflection", align_corners=False
             )
-        photos = photos.contiguous(memory_format=torch.channels_last)
         return self._recoloured(photos, drawn) if self._recolours else photos
 
     def _grid(self, drawn: Tensor) -> Tensor:
@@ -66,12 +65,12 @@ class Augmenter:
         ys = (torch.arange(height, device=drawn.device) * 2 + 1) / height - 1
         maps = self.maps(drawn).view(-1, 2, 3, 1, 1)
         # Sums of a row and a column: torch's affine_grid multiplies matrices and takes six times as long.
-        grid = torch.empty((len(drawn), height, width, 2), device=drawn.device)
+        grid = torch.empty((2, len(drawn), height, width), device=drawn.device)
         for axis in (0, 1):
             along = maps[:, axis, 0] * xs.view(1, 1, -1)
             down = maps[:, axis, 1] * ys.view(1, -1, 1) + maps[:, axis, 2]
-            torch.add(along, down, out=grid[..., axis])
-        return grid
+            torch.add(along, down, out=grid[axis])
+        return grid.permute(1, 2, 3, 0)
 
     def maps(self, drawn: Tensor) -> Tensor:
         """Affine maps from output to input coordinates, both −1…1 along each side; float32 (N, 2, 3).

@@ -22,7 +22,7 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """One step's photos: float32 (N, 3, H, W), 0–255, channels-last; labels int64 (N,)."""
+    """One step's photos: float32 (N, 3, H, W), 0–255; labels int64 (N,)."""
 
     step: int
     photos: Tensor

@@ -56,7 +56,7 @@ class Network(nn.Module):
     def forward(self, photos: Tensor) -> Tensor:
         """Logits, float32 (N, C).
 
-        photos: (N, 3, H, W) of the plan's size, uint8 or float32 in 0–255; fastest in channels-last memory
+        photos: (N, 3, H, W) of the plan's size, uint8 or float32 in 0–255
         """
         logits: Tensor = self.get_submodule(OUTPUT)(self.embed(photos)).float()
         # One output z tells two classes: the softmax of [0, z] is [1 - sigmoid(z), sigmoid(z)].
@@ -65,8 +65,10 @@ class Network(nn.Module):
     def embed(self, photos: Tensor) -> Tensor:
         """What the last layer takes: (N, D), float32 or the type of an autocast around it."""
         pixels = torch.addcmul(self.offset, photos.to(self.scale.dtype), self.scale)
-        pixels = pixels.contiguous(memory_format=torch.channels_last)
-        return self._run(self.plan.layers[:-1], pixels)
+        if isinstance(self.plan.layers[0], Conv) and torch.is_autocast_enabled(pixels.device.type):
+            # What the convolution would do next; now there is half as much to bring into its order.
+            pixels = pixels.to(torch.get_autocast_dtype(pixels.device.type))
+        return self._run(self.plan.layers[:-1], pixels.contiguous(memory_format=torch.channels_last))
 
     def _run(self, layers: Sequence[Layer], x: Tensor) -> Tensor:
         """The layers one after the other; a pooling and the relu after it are one step, without `_step`."""
@@ -194,12 +196,15 @@ def _dropped(x: Tensor, rate: float, seed: tuple[int, int]) -> Tensor:
     if x.device.type == "cpu":
         raw = np.random.Philox(key=np.array(seed, dtype=np.uint64)).random_raw(-(-x.numel() // 4))
         bits = torch.from_numpy(raw.view(np.int16)[: x.numel()]).view(x.shape)
-        kept = bits >= threshold - 2**15
+        kept = torch.ge(bits, threshold - 2**15, out=bits)  # of integers as wide as they are: at no cost
     else:
         mixed = int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0] >> np.uint64(1))
         generator = torch.Generator(x.device).manual_seed(mixed)
         kept = torch.randint(2**16, x.shape, generator=generator, device=x.device) >= threshold
-    return x * (kept * (2**16 / (2**16 - threshold))).to(x.dtype)
+    factor = torch.tensor(2**16 / (2**16 - threshold), dtype=x.dtype)
+    if kept.dtype == torch.int16 and x.dtype == torch.bfloat16:
+        return x * (kept * factor.view(torch.int16)).view(x.dtype)
+    return x * (kept * factor)
 
 
 def _padded(layer: Conv | BatchNorm, x: Tensor) -> Tensor:

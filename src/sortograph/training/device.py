@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import mmap
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -44,13 +45,26 @@ def circumstances(device: torch.device, dtype: torch.dtype) -> dict[str, str]:
 
 def keep_memory() -> None:
     """Let glibc keep the memory of large tensors: mapped and cleared anew at each step, it costs a third of
-    the time. Does nothing elsewhere; the process may then hold on to its largest working set."""
+    the time. Take it in large pages, of which fewer are to be looked up: another twentieth. Does nothing
+    elsewhere; the process may then hold on to its largest working set."""
     if not sys.platform.startswith("linux"):
         return
     with contextlib.suppress(OSError, AttributeError):
         libc = ctypes.CDLL(None)
         libc.mallopt(_MMAP_THRESHOLD, 2**30)
         libc.mallopt(_TRIM_THRESHOLD, 2**31 - 1)
+        _take_large_pages(libc, mmap.MADV_HUGEPAGE)
+
+
+def _take_large_pages(libc: ctypes.CDLL, advice: int) -> None:
+    """For what malloc gives out next: room that is asked for, marked and given back without being touched."""
+    size, pointer = 2**30 - 2**20, ctypes.c_void_p
+    libc.malloc.restype, libc.malloc.argtypes = pointer, [ctypes.c_size_t]
+    libc.madvise.argtypes, libc.free.argtypes = [pointer, ctypes.c_size_t, ctypes.c_int], [pointer]
+    if room := libc.malloc(size):
+        start = -(-room // mmap.PAGESIZE) * mmap.PAGESIZE
+        libc.madvise(start, (room + size - start) // mmap.PAGESIZE * mmap.PAGESIZE, advice)
+        libc.free(room)
 
 
 @contextlib.contextmanager
