@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -53,55 +54,50 @@ class _PoolPairs(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, rectified: bool) -> Tensor:
         photos, channels, height, width = x.shape
         rows, columns = height // 2, width // 2
-        ctx.shape = x.shape
-        made = torch.empty(
-            (photos, channels, rows, columns), dtype=x.dtype, memory_format=torch.channels_last
-        )
+        ctx.shape, kind = x.shape, torch.int16 if rectified else x.dtype  # kind: of what is compared
+        made = torch.empty((photos, rows, columns, channels), dtype=kind)
         is_left = torch.empty((photos, 2 * rows, columns, channels), dtype=torch.int16)
         is_top = torch.empty((photos, rows, columns, channels), dtype=torch.int16)
-        kind = torch.int16 if rectified else x.dtype  # of what is compared
         left, right = _columns(x.permute(0, 2, 3, 1).view(kind))
-        block = _block(x)
+        block = _block(x.shape)
         wider = torch.empty((block, *is_left.shape[1:]), dtype=kind)
-        for start in range(0, photos, block):
-            some = slice(start, start + block)
-            largest, pooled = wider[: len(is_top[some])], made.permute(0, 2, 3, 1)[some].view(kind)
-            torch.maximum(left[some], right[some], out=largest)
-            torch.eq(left[some].view(torch.int16), largest.view(torch.int16), out=is_left[some])
+        blocks = (each.split(block) for each in (left, right, is_left, made, is_top))
+        for some_left, some_right, from_left, pooled, from_top in zip(*blocks, strict=True):
+            largest = wider[: len(pooled)]
+            torch.maximum(some_left, some_right, out=largest)
+            torch.eq(some_left.view(torch.int16), largest.view(torch.int16), out=from_left)
             top, bottom = largest[:, 0::2], largest[:, 1::2]
             torch.maximum(top, bottom, out=pooled)
-            torch.eq(top.view(torch.int16), pooled.view(torch.int16), out=is_top[some])
+            torch.eq(top.view(torch.int16), pooled.view(torch.int16), out=from_top)
             if rectified:
                 pooled.clamp_min_(0)
         ctx.save_for_backward(is_left, is_top, *([made] if rectified else []))
-        return made
+        return made.view(x.dtype).permute(0, 3, 1, 2)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         is_left, is_top, *rectified = ctx.saved_tensors
-        photos, _, height, width = ctx.shape
-        made = torch.empty(ctx.shape, dtype=gradient.dtype, memory_format=torch.channels_last)
-        bits = made.permute(0, 2, 3, 1).view(torch.int16)
-        left, right = _columns(bits)
-        bits[:, 2 * (height // 2) :] = 0
-        bits[:, :, 2 * (width // 2) :] = 0
+        photos, channels, height, width = ctx.shape
+        made = torch.empty((photos, height, width, channels), dtype=torch.int16)
+        left, right = _columns(made)
+        made[:, 2 * (height // 2) :] = 0
+        made[:, :, 2 * (width // 2) :] = 0
         given = gradient.permute(0, 2, 3, 1).view(torch.int16)
-        positive = [one.permute(0, 2, 3, 1).view(torch.int16) for one in rectified]
-        block = _block(made)
+        block = _block(ctx.shape)
         wider = torch.empty((block, *is_left.shape[1:]), dtype=torch.int16)
-        for start in range(0, photos, block):
-            some = slice(start, start + block)
-            pairs = wider[: len(is_top[some])]
+        narrow = torch.empty((block, *is_top.shape[1:]), dtype=torch.int16)
+        blocks = (each.split(block) for each in (given, is_left, is_top, left, right, *rectified))
+        for passed, from_left, from_top, some_left, some_right, *pooled in zip(*blocks, strict=True):
+            for one in pooled:
+                passed = torch.gt(one, 0, out=narrow[: len(one)]).mul_(passed)
+            pairs = wider[: len(passed)]
             top, bottom = pairs[:, 0::2], pairs[:, 1::2]
-            passed = given[some]
-            for one in positive:
-                passed = torch.gt(one[some], 0, out=torch.empty_like(passed)).mul_(passed)
-            torch.mul(passed, is_top[some], out=top)
+            torch.mul(passed, from_top, out=top)
             torch.sub(passed, top, out=bottom)
-            torch.mul(pairs, is_left[some], out=left[some])
-            torch.sub(pairs, left[some], out=right[some])
-        return made, None
+            torch.mul(pairs, from_left, out=some_left)
+            torch.sub(pairs, some_left, out=some_right)
+        return made.view(gradient.dtype).permute(0, 3, 1, 2), None
 
 
 def _columns(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -111,5 +107,6 @@ def _columns(x: Tensor) -> tuple[Tensor, Tensor]:
     return whole[:, :, 0::2], whole[:, :, 1::2]
 
 
-def _block(x: Tensor) -> int:
-    return max(1, _BLOCK // (x[0].numel() * x.itemsize))
+def _block(shape: torch.Size) -> int:
+    """Photos in a block."""
+    return max(1, _BLOCK // (2 * math.prod(shape[1:])))
