@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import threading
+from queue import Queue
+
 import numpy as np
 import pytest
 import torch
 
+from sortograph.errors import RunError
 from sortograph.loading.augment import Augmenter
 from sortograph.loading.batches import BatchPlan, TrainingBatches, clean_batches
 from sortograph.recipe import Augment
@@ -124,3 +128,46 @@ def test_photos_of_an_epoch_have_the_size_of_that_epoch():
         # Each is the mean of the pixels around it: lines of pixels do not turn into patterns.
         assert view.mean() == pytest.approx(PHOTOS[number].mean(), abs=12)
         np.testing.assert_array_equal(whole[number].transpose(1, 2, 0), PHOTOS[number])
+
+
+def read_by(read):
+    return TrainingBatches(read, ROWS, NUMBERS, Augmenter(Augment(), (8, 6)), BatchPlan(5, 1, CPU))
+
+
+def test_the_next_photos_are_read_while_these_are_in_use():
+    asked = Queue()
+
+    def read(chosen):
+        asked.put(chosen.tolist())
+        return PHOTOS[chosen]
+
+    made = read_by(read)(1)
+    first = next(made)
+    assert asked.get(timeout=10) == first.labels.tolist()
+    coming = asked.get(timeout=10)
+    assert next(made).labels.tolist() == coming
+
+
+def test_a_photo_that_cannot_be_read_ends_the_epoch_where_it_is_needed():
+    def read(chosen):
+        if len(asked) == 2:
+            raise RunError("a photo cannot be used any more")
+        asked.append(chosen)
+        return PHOTOS[chosen]
+
+    asked = []
+    made = read_by(read)(1)
+    assert [next(made).step, next(made).step] == [0, 1]
+    with pytest.raises(RunError, match="cannot be used"):
+        next(made)
+
+
+def test_an_epoch_that_is_left_leaves_no_thread_behind():
+    def readers():
+        return [thread for thread in threading.enumerate() if thread.name.startswith("sortograph-pixels")]
+
+    made = batches()(1)
+    next(made)
+    assert readers()
+    made.close()
+    assert not readers()

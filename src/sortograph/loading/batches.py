@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise, zip_longest
 
 import numpy as np
 import torch
@@ -54,9 +56,9 @@ class TrainingBatches:
         table = draws(len(self._labels), self._plan.seed, epoch)
         bounds = self._bounds()
         sides = self._plan.sides and self._plan.sides(epoch)
-        for step in range(first, len(self)):
-            chosen = rows[bounds[step] : bounds[step + 1]]
-            pixels = torch.from_numpy(self._read(chosen)).to(self._plan.device, non_blocking=True)
+        parts = [rows[start:end] for start, end in pairwise(bounds[first:])]
+        for step, (chosen, read) in enumerate(_ahead(self._read, parts), first):
+            pixels = torch.from_numpy(read).to(self._plan.device, non_blocking=True)
             drawn = torch.from_numpy(table[chosen]).to(self._plan.device)
             labels = torch.from_numpy(self._labels[chosen]).to(self._plan.device)
             photos = self._augment(pixels, drawn)
@@ -69,6 +71,17 @@ class TrainingBatches:
         if len(bounds) > 2 and bounds[-1] - bounds[-2] == 1:
             del bounds[-2]
         return bounds
+
+
+def _ahead(read: Read, parts: Sequence[Rows]) -> Iterator[tuple[Rows, NDArray[np.uint8]]]:
+    """Each part with what is read of it, the next one being read while one is in use."""
+    with ThreadPoolExecutor(1, "sortograph-pixels") as reader:
+        coming = [reader.submit(read, part) for part in parts[:1]]
+        for part, after in zip_longest(parts, parts[1:]):
+            made = coming.pop().result()
+            if after is not None:
+                coming.append(reader.submit(read, after))
+            yield part, made
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,7 +61,7 @@ class _PoolPairs(torch.autograd.Function):
         left, right = _columns(x.permute(0, 2, 3, 1).view(kind))
         block = _block(x.shape)
         wider = torch.empty((block, *is_left.shape[1:]), dtype=kind)
-        blocks = (each.split(block) for each in (left, right, is_left, made, is_top))
+        blocks = (torch.split(each, block) for each in (left, right, is_left, made, is_top))
         for some_left, some_right, from_left, pooled, from_top in zip(*blocks, strict=True):
             largest = wider[: len(pooled)]
             torch.maximum(some_left, some_right, out=largest)
@@ -87,7 +87,7 @@ class _PoolPairs(torch.autograd.Function):
         block = _block(ctx.shape)
         wider = torch.empty((block, *is_left.shape[1:]), dtype=torch.int16)
         narrow = torch.empty((block, *is_top.shape[1:]), dtype=torch.int16)
-        blocks = (each.split(block) for each in (given, is_left, is_top, left, right, *rectified))
+        blocks = (torch.split(each, block) for each in (given, is_left, is_top, left, right, *rectified))
         for passed, from_left, from_top, some_left, some_right, *pooled in zip(*blocks, strict=True):
             for one in pooled:
                 passed = torch.gt(one, 0, out=narrow[: len(one)]).mul_(passed)
