@@ -15,6 +15,7 @@ from sortograph.images.decode import contract
 from sortograph.recipe import Train
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # mallopt(3)
+_LARGE_PAGES = 2**29  # bytes; more of them take as long to be cleared as a short run gains
 
 
 def precision(train: Train, device: torch.device) -> torch.dtype:
@@ -58,7 +59,7 @@ def keep_memory() -> None:
 
 def _take_large_pages(libc: ctypes.CDLL, advice: int) -> None:
     """For what malloc gives out next: room that is asked for, marked and given back without being touched."""
-    size, pointer = 2**30 - 2**20, ctypes.c_void_p
+    size, pointer = _LARGE_PAGES, ctypes.c_void_p
     libc.malloc.restype, libc.malloc.argtypes = pointer, [ctypes.c_size_t]
     libc.madvise.argtypes, libc.free.argtypes = [pointer, ctypes.c_size_t, ctypes.c_int], [pointer]
     if room := libc.malloc(size):
