@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from sortograph.models import Network, build, plan
 from sortograph.models.network import _dropped
+from sortograph.models.plan import OUTPUT
 from sortograph.recipe import Model
 from sortograph.records import PreprocessSpec
 
@@ -22,7 +23,7 @@ def network(model: Model, classes: int = 3, seed: int = 1) -> Network:
 
 
 def photos(count: int = 4, seed: int = 0) -> Tensor:
-    """uint8 (count, 3, H, W) in channels-last memory, as a loader hands them over."""
+    """uint8 (count, 3, H, W) in channels-last memory, as photos to be judged are handed over."""
     pixels = np.random.default_rng(seed).integers(0, 256, (count, *SIZE, 3), dtype=np.uint8)
     return torch.from_numpy(pixels).permute(0, 3, 1, 2)
 
@@ -185,6 +186,32 @@ def test_dropout_leaves_out_its_share_and_keeps_the_mean(rate):
     assert first.unique().numel() == 2
     assert not torch.equal(first, second), "layers differ"
     assert not torch.equal(first[0], first[1]), "photos differ"
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("rate", [0.2, 0.5])
+def test_dropout_keeps_the_same_values_of_every_type(rate, dtype):
+    values = torch.linspace(-3, 3, 5 * 333).view(5, 333).to(dtype)
+    made, plain = _dropped(values, rate, (7, 1)), _dropped(torch.ones(5, 333), rate, (7, 1))
+    kept = plain != 0
+    assert made.dtype == dtype
+    assert torch.equal(made[kept], values[kept] * plain.max().to(dtype))
+    assert not made[~kept].any()
+    assert 0 < int(kept.sum()) < kept.numel()
+
+
+@pytest.mark.parametrize("kind", ["cnn", "dense"])
+def test_only_a_convolution_sees_pixels_rounded(kind):
+    net = network(Model(kind=kind, filters=(4,), pool=1, dense=()))
+    seen = []
+    first = net.get_submodule(net.plan.layers[0].name) if kind == "cnn" else net.get_submodule(OUTPUT)
+    first.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    with torch.autocast("cpu", torch.bfloat16):
+        net(photos())
+    assert seen[0].dtype == (torch.bfloat16 if kind == "cnn" else torch.float32)
+    exact = torch.addcmul(net.offset, photos().float(), net.scale)
+    exact = exact if kind == "cnn" else exact.permute(0, 2, 3, 1).flatten(1)
+    assert torch.equal(seen[0], exact.to(seen[0].dtype))
 
 
 @pytest.mark.parametrize("kind", ["cnn", "residual", "dense"])

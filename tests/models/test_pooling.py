@@ -63,14 +63,17 @@ def test_any_shape(shape: tuple[int, ...], seed: int, rectified: bool) -> None:
     )
 
 
-def test_photos_of_more_than_one_block() -> None:
+@pytest.mark.parametrize("rectified", [False, True])
+def test_photos_of_more_than_one_block(rectified: bool) -> None:
     x = photos((5, 16, 180, 180))
-    assert torch.equal(gradient(max_pool(x, 2), x), gradient(torchs(x, rectified=False), x))
+    made, expected = max_pool(x, 2, rectified=rectified), torchs(x, rectified=rectified)
+    assert torch.equal(made, expected)
+    assert torch.equal(gradient(made, x), gradient(expected, x))
 
 
 @pytest.mark.parametrize("rectified", [False, True])
 @pytest.mark.parametrize("channels", [3, 64])  # fewer than a vector holds, and some vectors
-def test_what_is_not_finite_is_passed_on(channels: int, rectified: bool) -> None:
+def test_infinities_and_positive_nans_are_passed_on(channels: int, rectified: bool) -> None:
     x = photos((2, channels, 4, 4)).detach().clone(memory_format=torch.channels_last)
     x[0, 0, 1, 0] = x[0, 1, 0, 0] = x[1, 1, 2, 3] = float("nan")
     x[1, 2, 3, 3] = float("inf")
@@ -80,14 +83,20 @@ def test_what_is_not_finite_is_passed_on(channels: int, rectified: bool) -> None
     assert int(made.isfinite().logical_not().sum()) == 4
 
 
-def test_the_nan_of_a_processor_is_passed_on_where_nothing_is_rectified_or_learned() -> None:
+def test_the_nan_of_a_processor_is_passed_on_but_where_it_is_rectified_while_learning() -> None:
     """It has the sign of negative numbers."""
-    x = photos((1, 16, 2, 2)).detach()
-    x.permute(0, 2, 3, 1).view(torch.int16)[0, 0, 0, 0] = -64
-    assert x[0, 0, 0, 0].isnan()
+    x = photos((1, 16, 2, 2)).detach().fill_(-1)
+    x.permute(0, 2, 3, 1).view(torch.int16)[0, 0, 0] = -1
+    assert x[0, :, 0, 0].isnan().all()
     learning = x.clone(memory_format=torch.channels_last).requires_grad_()
-    assert max_pool(learning, 2)[0, 0].isnan().all()
-    assert max_pool(x, 2, rectified=True)[0, 0].isnan().all()
+    assert max_pool(learning, 2).isnan().all()
+    assert max_pool(x, 2, rectified=True).isnan().all()
+    assert not max_pool(learning, 2, rectified=True).any()
+
+
+def test_what_was_pooled_may_be_changed_in_place() -> None:
+    x = photos((1, 2, 4, 4))
+    assert max_pool(x, 2).clamp_(min=0).requires_grad
 
 
 @pytest.mark.parametrize("rectified", [False, True])

@@ -196,29 +196,55 @@ def test_a_loss_that_is_no_number_ends_the_run_and_says_what_to_do(make_run, mon
     assert "clip_norm" in caught.value.fix
 
 
-def test_weights_ruined_by_the_last_step_of_all_are_refused(make_run, monkeypatch):
-    """The loss of a batch is that before the step: only validation sees what the last step did."""
-    true = loop.make_optimiser
+@pytest.fixture
+def ruin(monkeypatch):
+    """After so many steps, the weights of one array are no numbers."""
 
-    def ruining(train, network):
-        optimiser = true(train, network)
-        step = optimiser.step
-        count = 0
+    def when(steps, number=0):
+        true = loop.make_optimiser
 
-        def counted(*args, **named):
-            nonlocal count
-            count += 1
-            step(*args, **named)
-            if count == 5:
-                with torch.no_grad():
-                    next(network.parameters()).fill_(math.nan)
+        def ruining(train, network):
+            optimiser = true(train, network)
+            step = optimiser.step
+            count = 0
 
-        optimiser.step = counted
-        return optimiser
+            def counted(*args, **named):
+                nonlocal count
+                count += 1
+                step(*args, **named)
+                if count == steps:
+                    with torch.no_grad():
+                        list(network.parameters())[number].fill_(math.nan)
 
-    monkeypatch.setattr(loop, "make_optimiser", ruining)
+            optimiser.step = counted
+            return optimiser
+
+        monkeypatch.setattr(loop, "make_optimiser", ruining)
+
+    return when
+
+
+def test_weights_ruined_by_the_last_step_of_all_are_refused(make_run, ruin):
+    """The loss of a batch is that before the step."""
+    ruin(5)
+    with pytest.raises(GateError, match="the norm of the weights is nan at epoch 1"):
+        make_run({"train": {"epochs": 1}}).fit()
+
+
+def test_dense_weights_ruined_by_the_last_step_of_all_are_refused(make_run, ruin):
+    """Only validation sees what the last step did to them."""
+    ruin(5, -2)
     with pytest.raises(GateError, match="the validation loss is nan at epoch 1"):
         make_run({"train": {"epochs": 1}}).fit()
+
+
+@pytest.mark.parametrize("validation", [True, False])
+def test_filters_ruined_where_pooling_hides_it_are_refused(make_run, ruin, validation):
+    """In bfloat16 the pooling of a convolution that gives no numbers gives 0."""
+    ruin(2)
+    settings = {"train": {"epochs": 1, "batch_size": 1, "precision": "bfloat16"}}
+    with pytest.raises(GateError, match="the norm of the weights is nan at epoch 1"):
+        make_run(settings, validation=validation).fit()
 
 
 def test_clipping_limits_the_step_and_not_the_norms_that_are_told(make_run):

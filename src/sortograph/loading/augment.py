@@ -65,6 +65,7 @@ class Augmenter:
         ys = (torch.arange(height, device=drawn.device) * 2 + 1) / height - 1
         maps = self.maps(drawn).view(-1, 2, 3, 1, 1)
         # Sums of a row and a column: torch's affine_grid multiplies matrices and takes six times as long.
+        # All x, then all y: grid_sample takes them as they come, and they are written in one go.
         grid = torch.empty((2, len(drawn), height, width), device=drawn.device)
         for axis in (0, 1):
             along = maps[:, axis, 0] * xs.view(1, 1, -1)
@@ -91,6 +92,8 @@ class Augmenter:
         return torch.stack([*rows, shift_y], dim=1).view(-1, 2, 3)
 
     def _recoloured(self, photos: Tensor, drawn: Tensor) -> Tensor:
+        # In one order of memory, however they were made: it decides the last bit of a mean.
+        photos = photos.contiguous(memory_format=torch.channels_last)
         centred = (drawn * 2 - 1).view(len(drawn), -1, 1, 1, 1)
         mean = photos.mean(dim=(1, 2, 3), keepdim=True)
         factor = 1 + centred[:, 7] * self.settings.contrast

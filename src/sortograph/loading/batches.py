@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import pairwise, zip_longest
 
@@ -34,7 +35,8 @@ class Batch:
 class TrainingBatches:
     """The batches of any epoch from any step on, always the same for the same seed.
 
-    read: rows → uint8 (N, h, w, 3); rows: of the training photos; labels: of the whole index, int64
+    read: rows → uint8 (N, h, w, 3), a new array each time; called by one other thread, a batch ahead
+    rows: of the training photos; labels: of the whole index, int64
     augment: such pixels and draws (N, 8) → float32 (N, 3, H, W), 0–255
     """
 
@@ -51,18 +53,19 @@ class TrainingBatches:
         """Photos in one epoch."""
         return len(self._rows)
 
-    def __call__(self, epoch: int, first: int = 0) -> Iterator[Batch]:
+    def __call__(self, epoch: int, first: int = 0) -> Generator[Batch, None, None]:
         rows = order(self._rows, self._plan.seed, epoch)
         table = draws(len(self._labels), self._plan.seed, epoch)
         bounds = self._bounds()
         sides = self._plan.sides and self._plan.sides(epoch)
         parts = [rows[start:end] for start, end in pairwise(bounds[first:])]
-        for step, (chosen, read) in enumerate(_ahead(self._read, parts), first):
-            pixels = torch.from_numpy(read).to(self._plan.device, non_blocking=True)
-            drawn = torch.from_numpy(table[chosen]).to(self._plan.device)
-            labels = torch.from_numpy(self._labels[chosen]).to(self._plan.device)
-            photos = self._augment(pixels, drawn)
-            yield Batch(step, photos if sides is None else _resized(photos, sides), labels)
+        with closing(_ahead(self._read, parts)) as coming:
+            for step, (chosen, read) in enumerate(coming, first):
+                pixels = torch.from_numpy(read).to(self._plan.device, non_blocking=True)
+                drawn = torch.from_numpy(table[chosen]).to(self._plan.device)
+                labels = torch.from_numpy(self._labels[chosen]).to(self._plan.device)
+                photos = self._augment(pixels, drawn)
+                yield Batch(step, photos if sides is None else _resized(photos, sides), labels)
 
     def _bounds(self) -> list[int]:
         # Batch normalisation has no spread to divide by in a batch of one.
@@ -73,7 +76,7 @@ class TrainingBatches:
         return bounds
 
 
-def _ahead(read: Read, parts: Sequence[Rows]) -> Iterator[tuple[Rows, NDArray[np.uint8]]]:
+def _ahead(read: Read, parts: Sequence[Rows]) -> Generator[tuple[Rows, NDArray[np.uint8]], None, None]:
     """Each part with what is read of it, the next one being read while one is in use."""
     with ThreadPoolExecutor(1, "sortograph-pixels") as reader:
         coming = [reader.submit(read, part) for part in parts[:1]]
@@ -100,8 +103,7 @@ class BatchPlan:
 def _resized(photos: Tensor, sides: Size) -> Tensor:
     if photos.shape[2:] == sides:
         return photos
-    made = F.interpolate(photos, sides, mode="bilinear", antialias=True)
-    return made.contiguous(memory_format=torch.channels_last)
+    return F.interpolate(photos, sides, mode="bilinear", antialias=True)
 
 
 def clean_batches(read: Read, rows: Rows, size: int, device: torch.device) -> Iterator[tuple[Rows, Tensor]]:

@@ -196,13 +196,14 @@ def _dropped(x: Tensor, rate: float, seed: tuple[int, int]) -> Tensor:
     if x.device.type == "cpu":
         raw = np.random.Philox(key=np.array(seed, dtype=np.uint64)).random_raw(-(-x.numel() // 4))
         bits = torch.from_numpy(raw.view(np.int16)[: x.numel()]).view(x.shape)
-        kept = torch.ge(bits, threshold - 2**15, out=bits)  # of integers as wide as they are: at no cost
+        kept = torch.ge(bits, threshold - 2**15, out=bits)  # 1 or 0 in integers of two bytes
     else:
         mixed = int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0] >> np.uint64(1))
         generator = torch.Generator(x.device).manual_seed(mixed)
         kept = torch.randint(2**16, x.shape, generator=generator, device=x.device) >= threshold
     factor = torch.tensor(2**16 / (2**16 - threshold), dtype=x.dtype)
     if kept.dtype == torch.int16 and x.dtype == torch.bfloat16:
+        # Bits times 1 or 0 are the factor or 0, and no integer is to be made a number.
         return x * (kept * factor.view(torch.int16)).view(x.dtype)
     return x * (kept * factor)
 

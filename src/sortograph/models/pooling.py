@@ -19,8 +19,8 @@ def max_pool(x: Tensor, size: int, *, rectified: bool = False) -> Tensor:
 
     (N, C, H, W) → (N, C, ⌊H/size⌋, ⌊W/size⌋), of the same type. Values are those of torch; so are gradients
     where what is pooled is finite, but that of zeros of both signs in one square, any may get it. Quick on a
-    CPU for bfloat16 in channels-last memory that wants a gradient, by squares of two, where a rectified NaN
-    of negative sign may be 0; else torch's own.
+    CPU for bfloat16 in channels-last memory that wants a gradient, by squares of two, where a NaN of negative
+    sign, which most are, becomes 0 if it is rectified; else torch's own.
     """
     if size == 2 and _pays(x):
         made: Tensor = _PoolPairs.apply(x, rectified)
@@ -55,13 +55,16 @@ class _PoolPairs(torch.autograd.Function):
         photos, channels, height, width = x.shape
         rows, columns = height // 2, width // 2
         ctx.shape, kind = x.shape, torch.int16 if rectified else x.dtype  # kind: of what is compared
-        made = torch.empty((photos, rows, columns, channels), dtype=kind)
+        made = torch.empty(
+            (photos, channels, rows, columns), dtype=x.dtype, memory_format=torch.channels_last
+        )
+        pooled_values = made.permute(0, 2, 3, 1).view(kind)
         is_left = torch.empty((photos, 2 * rows, columns, channels), dtype=torch.int16)
         is_top = torch.empty((photos, rows, columns, channels), dtype=torch.int16)
         left, right = _columns(x.permute(0, 2, 3, 1).view(kind))
         block = _block(x.shape)
         wider = torch.empty((block, *is_left.shape[1:]), dtype=kind)
-        blocks = (torch.split(each, block) for each in (left, right, is_left, made, is_top))
+        blocks = (torch.split(each, block) for each in (left, right, is_left, pooled_values, is_top))
         for some_left, some_right, from_left, pooled, from_top in zip(*blocks, strict=True):
             largest = wider[: len(pooled)]
             torch.maximum(some_left, some_right, out=largest)
@@ -72,7 +75,7 @@ class _PoolPairs(torch.autograd.Function):
             if rectified:
                 pooled.clamp_min_(0)
         ctx.save_for_backward(is_left, is_top, *([made] if rectified else []))
-        return made.view(x.dtype).permute(0, 3, 1, 2)
+        return made
 
     @staticmethod
     @once_differentiable
@@ -87,7 +90,8 @@ class _PoolPairs(torch.autograd.Function):
         block = _block(ctx.shape)
         wider = torch.empty((block, *is_left.shape[1:]), dtype=torch.int16)
         narrow = torch.empty((block, *is_top.shape[1:]), dtype=torch.int16)
-        blocks = (torch.split(each, block) for each in (given, is_left, is_top, left, right, *rectified))
+        positive = [one.permute(0, 2, 3, 1).view(torch.int16) for one in rectified]
+        blocks = (torch.split(each, block) for each in (given, is_left, is_top, left, right, *positive))
         for passed, from_left, from_top, some_left, some_right, *pooled in zip(*blocks, strict=True):
             for one in pooled:
                 passed = torch.gt(one, 0, out=narrow[: len(one)]).mul_(passed)
@@ -108,5 +112,5 @@ def _columns(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _block(shape: torch.Size) -> int:
-    """Photos in a block."""
+    """Photos in a block, of two bytes a value."""
     return max(1, _BLOCK // (2 * math.prod(shape[1:])))

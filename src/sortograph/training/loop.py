@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -171,15 +171,16 @@ class Trainer:
         began = time.monotonic()
         before = self.sums.seconds
         self.network.train()
-        for batch in self.batches(self.epoch, self.step):
-            self._step(batch)
-            self.step = batch.step + 1
-            self.sums = replace(self.sums, seconds=before + time.monotonic() - began)
-            self._tell()
-            if self.task.stop() or self._late():
-                return False
-            if time.monotonic() - self._saved > CHECKPOINT_SECONDS:
-                self.save()
+        with closing(self.batches(self.epoch, self.step)) as batches:
+            for batch in batches:
+                self._step(batch)
+                self.step = batch.step + 1
+                self.sums = replace(self.sums, seconds=before + time.monotonic() - began)
+                self._tell()
+                if self.task.stop() or self._late():
+                    return False
+                if time.monotonic() - self._saved > CHECKPOINT_SECONDS:
+                    self.save()
         self._close_epoch()
         return not self.task.stop() or is_over(self.train, self.history)
 
@@ -203,6 +204,8 @@ class Trainer:
         if self.mean is not None:
             self.mean.add(number + 1)
         self._add(float(loss.detach()), int((logits.argmax(1) == batch.labels).sum()), batch, norms)
+        if norms:
+            self._check_weights()
 
     def _add(self, loss: float, right: int, batch: Batch, norms: dict[str, float]) -> None:
         self._check(loss, f"the loss is {loss} at epoch {self.epoch}, step {batch.step + 1}")
@@ -222,6 +225,13 @@ class Trainer:
             fix = f"--set {lower} or --set train.clip_norm=1"
             raise GateError(what, expected="a finite number", fix=fix)
 
+    def _check_weights(self) -> None:
+        """Of a convolution, the loss may not tell: where it is pooled, what is no number can become 0."""
+        weights = [w.detach() for w in self._plain().parameters() if w.ndim != 2]  # of dense ones it does
+        if weights:
+            total = float(torch.stack(torch._foreach_norm(weights)).sum())
+            self._check(total, f"the norm of the weights is {total} at epoch {self.epoch}")
+
     def _norms(self) -> dict[str, float]:
         """L2 norm of the gradient of each layer or part, before clipping."""
         named = [(name, w.grad) for name, w in self._plain().named_parameters() if w.grad is not None]
@@ -233,6 +243,7 @@ class Trainer:
 
     def _close_epoch(self) -> None:
         """Validate, write the row, keep the best weights, start the next epoch."""
+        self._check_weights()
         with self._averaged():
             row = self._judged()
             self.history.append(row)
