@@ -107,6 +107,17 @@ def test_wrong_usage_is_told_in_our_shape(call, arguments):
     assert last.endswith("--help")
 
 
+@pytest.mark.parametrize("words", [("--resume", "runs/my run"), ("--seed", "3", "--resume=runs/my run")])
+def test_a_run_is_resumed_on_photos_that_are_named(call, words):
+    said = call("train", *words)
+    assert said.code == 2
+    assert said.err.splitlines() == [
+        "error: Missing argument 'PHOTOS'",
+        "  expected: the photos, too: a run does not keep where they lie",
+        "  next: sortograph train PHOTOS --resume 'runs/my run'",
+    ]
+
+
 def test_predict_is_reached_through_the_parser_too(model_file, call, tmp_path):
     said = app.run(["predict", "--help"])
     assert said == 0

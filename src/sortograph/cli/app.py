@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 import sortograph
+from sortograph import errors
 from sortograph.cli import (
     audit,
     backbones,
@@ -112,6 +113,13 @@ def _usage(error: Any) -> UsageError:
     context = getattr(error, "ctx", None)
     command = context.command_path if context else words.PROGRAM
     setting = _setting(getattr(error, "option_name", ""))
+    resumed = context and context.params.get("resume")
+    if resumed and getattr(error, "param", None) and error.param.name == "photos":
+        return UsageError(
+            error.format_message().rstrip("."),
+            expected="the photos, too: a run does not keep where they lie",
+            fix=errors.command(*command.split(), "PHOTOS", "--resume", resumed),
+        )
     return UsageError(
         error.format_message().rstrip("."),
         expected=f"--set {setting}=VALUE, as it is a value of the recipe" if setting else "",
