@@ -89,8 +89,8 @@ class _PoolPairs(torch.autograd.Function):
         given = gradient.permute(0, 2, 3, 1).view(torch.int16)
         block = _block(ctx.shape)
         wider = torch.empty((block, *is_left.shape[1:]), dtype=torch.int16)
-        narrow = torch.empty((block, *is_top.shape[1:]), dtype=torch.int16)
         positive = [one.permute(0, 2, 3, 1).view(torch.int16) for one in rectified]
+        narrow = torch.empty((block * len(positive), *is_top.shape[1:]), dtype=torch.int16)
         blocks = (torch.split(each, block) for each in (given, is_left, is_top, left, right, *positive))
         for passed, from_left, from_top, some_left, some_right, *pooled in zip(*blocks, strict=True):
             for one in pooled:
