@@ -134,9 +134,8 @@ class Stop:
     def __call__(self, event: Any) -> None:
         if not self.pressed and self.when(event):
             self.pressed = True
-            if (
-                signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-            ):  # as in the background jobs of a shell script
+            # In the background jobs of a shell script it is ignored.
+            if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
                 raise KeyboardInterrupt
             signal.raise_signal(signal.SIGINT)
 
