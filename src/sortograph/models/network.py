@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from itertools import zip_longest
 from typing import Literal
 
 import numpy as np
@@ -26,8 +25,8 @@ from sortograph.models.layers import (
     Residual,
     flat,
 )
+from sortograph.models.onednn import convolve, leading
 from sortograph.models.plan import OUTPUT, Plan
-from sortograph.models.pooling import max_pool
 from sortograph.records import PreprocessSpec
 
 
@@ -64,29 +63,27 @@ class Network(nn.Module):
 
     def embed(self, photos: Tensor) -> Tensor:
         """What the last layer takes: (N, D), float32 or the type of an autocast around it."""
-        pixels = torch.addcmul(self.offset, photos.to(self.scale.dtype), self.scale)
-        if isinstance(self.plan.layers[0], Conv) and torch.is_autocast_enabled(pixels.device.type):
+        layers = self.plan.layers[:-1]
+        x = torch.addcmul(self.offset, photos.to(self.scale.dtype), self.scale)
+        if isinstance(layers[0], Conv) and torch.is_autocast_enabled(x.device.type):
             # What the convolution would do next; now there is half as much to bring into its order.
-            pixels = pixels.to(torch.get_autocast_dtype(pixels.device.type))
-        return self._run(self.plan.layers[:-1], pixels.contiguous(memory_format=torch.channels_last))
+            x = x.to(torch.get_autocast_dtype(x.device.type))
+        if count := leading(layers, x):
+            x = self._run(layers[:count], x.to_mkldnn()).to_dense()
+        return self._run(layers[count:], x.contiguous(memory_format=torch.channels_last))
 
     def _run(self, layers: Sequence[Layer], x: Tensor) -> Tensor:
-        """The layers one after the other; a pooling and the relu after it are one step, without `_step`."""
-        before: Layer | None = None
-        for layer, after in zip_longest(layers, layers[1:]):
-            match layer, after:
-                case Pool(size=size), Activation(kind="relu"):
-                    x = max_pool(x, size, rectified=True)
-                case Activation(kind="relu"), _ if isinstance(before, Pool):
-                    pass  # the pooling has done it
-                case _:
-                    # The first layer of a residual unit shares its input with the shortcut.
-                    x = self._step(layer, x, inplace=before is not None)
-            before = layer
+        for number, layer in enumerate(layers):
+            # The first layer of a residual unit shares its input with the shortcut, and oneDNN's pooling
+            # wants to see again what it gave.
+            kept = number == 0 or (x.is_mkldnn and isinstance(layers[number - 1], Pool))
+            x = self._step(layer, x, inplace=not kept)
         return x
 
     def _step(self, layer: Layer, x: Tensor, inplace: bool) -> Tensor:
         match layer:
+            case Conv() if x.is_mkldnn:
+                return convolve(layer, self.get_submodule(layer.name), x)
             case Conv() | BatchNorm():
                 made: Tensor = self.get_submodule(layer.name)(_padded(layer, x))
                 return made
@@ -95,7 +92,7 @@ class Network(nn.Module):
             case Activation(kind=kind):
                 return F.relu(x, inplace=inplace) if kind == "relu" else _ACTIVATIONS[kind](x)
             case Pool(size=size):
-                return max_pool(x, size)
+                return F.max_pool2d(x, size, size)
             case GlobalPool():
                 return x.mean((2, 3))
             case Flatten():

@@ -1,11 +1,11 @@
-"""A training step of a recipe's network with this package's max pooling, and with torch's own.
+"""A training step of a recipe's network with feature maps in oneDNN's tensors, and in torch's dense ones.
 
-    python benchmarks/pooling.py --recipes weather cats-dogs
+    python benchmarks/onednn.py --recipes weather cats-dogs --precision auto
 
 needs sortograph[train]. One network is taught random photos of the recipe's size and batch, augmented as the
-recipe says; after every --steps steps the pooling changes, and a step is timed from augmentation to the end
-of the optimiser's. The first steps after each change are left out. One row for each round and recipe, and the
-medians: milliseconds of a step with either, and theirs over ours.
+recipe says; after every --steps steps the tensors change, and a step is timed from augmentation to the end of
+the optimiser's. The first steps after each change are left out. One row for each round and recipe, and the
+medians: milliseconds of a step with either, and the dense one's over the other's.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import torch
 
 import common
 from sortograph.loading.augment import Augmenter, draws
-from sortograph.models import build, plan, pooling
+from sortograph.models import build, network, plan
 from sortograph.recipe import load_recipe
 from sortograph.training.device import keep_memory, precision, rounding
 from sortograph.training.losses import loss_of, targets
@@ -35,8 +35,8 @@ WARM = 3  # steps after a change
 class Lesson:
     """A network of a recipe, and one batch that it is taught again and again."""
 
-    def __init__(self, recipe: str) -> None:
-        self.recipe = load_recipe(recipe)
+    def __init__(self, recipe: str, asked: str) -> None:
+        self.recipe = load_recipe(recipe, [f"train.precision={asked}"])
         spec, train = self.recipe.pixels.spec(), self.recipe.train
         self.classes = 2 if self.recipe.model.output == "sigmoid" else 4
         layers = plan(self.recipe.model, spec.size, self.classes)
@@ -67,28 +67,30 @@ class Lesson:
 
 
 @contextmanager
-def torchs_own() -> Iterator[None]:
-    ours, pooling._pays = pooling._pays, lambda _: False
+def dense() -> Iterator[None]:
+    ours, network.leading = network.leading, lambda *_: 0
     try:
         yield
     finally:
-        pooling._pays = ours
+        network.leading = ours
 
 
-def measure(recipe: str, rounds: int, steps: int) -> list[dict[str, Any]]:
-    lesson, rows = Lesson(recipe), []
+def measure(recipe: str, asked: str, rounds: int, steps: int) -> list[dict[str, Any]]:
+    lesson, rows = Lesson(recipe, asked), []
     with rounding(lesson.dtype):
         for number in range(rounds):
             ours = [lesson.step() for _ in range(WARM + steps)][WARM:]
-            with torchs_own():
+            with dense():
                 theirs = [lesson.step() for _ in range(WARM + steps)][WARM:]
             found = [1000 * statistics.median(times) for times in (ours, theirs)]
             rows.append(
-                {"round": number, "ours_ms": found[0], "torch_ms": found[1], "ratio": found[1] / found[0]}
+                {"round": number, "onednn_ms": found[0], "dense_ms": found[1], "ratio": found[1] / found[0]}
             )
-    middle = {name: statistics.median(row[name] for row in rows) for name in ("ours_ms", "torch_ms", "ratio")}
+    middle = {
+        name: statistics.median(row[name] for row in rows) for name in ("onednn_ms", "dense_ms", "ratio")
+    }
     print(
-        f"{recipe}: {middle['ours_ms']:.1f} ms a step, {middle['torch_ms']:.1f} ms with torch's pooling",
+        f"{recipe}: {middle['onednn_ms']:.1f} ms a step, {middle['dense_ms']:.1f} ms in dense tensors",
         end="",
     )
     print(f", {middle['ratio']:.3f} times as long ({lesson.dtype})", flush=True)
@@ -97,18 +99,19 @@ def measure(recipe: str, rounds: int, steps: int) -> list[dict[str, Any]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="A training step, with our max pooling and torch's.")
+    parser = argparse.ArgumentParser(description="A training step in oneDNN's tensors and in dense ones.")
     parser.add_argument("--recipes", nargs="+", default=["weather", "cats-dogs"])
+    parser.add_argument("--precision", default="auto", choices=["auto", "float32", "bfloat16"])
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--steps", type=int, default=10, help="of each pooling in a round")
+    parser.add_argument("--steps", type=int, default=10, help="in each kind of tensors, in a round")
     parser.add_argument("--results", type=Path, help="the CSV (default: in benchmarks/results)")
     options = parser.parse_args()
     keep_memory()
     torch.set_num_threads(common.cores())
-    file = options.results or common.results_file("pooling", ["torch"])
+    file = options.results or common.results_file("onednn", ["torch"])
     stamp = common.session()
     for recipe in options.recipes:
-        found = measure(recipe, options.rounds, options.steps)
+        found = measure(recipe, options.precision, options.rounds, options.steps)
         common.append_rows(file, [{"session": stamp} | row for row in found])
 
 

@@ -1,0 +1,204 @@
+"""models.onednn: what torch computes with dense tensors; to the bit where it says so."""
+
+from __future__ import annotations
+
+import platform
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+from torch.nn import functional as F
+
+from sortograph.models import Network, build, network, onednn, plan
+from sortograph.models.layers import Activation, BatchNorm, Conv, Flatten, Pool, Residual
+from sortograph.models.onednn import leading
+from sortograph.recipe import Model
+from sortograph.records import PreprocessSpec
+
+TYPES = [torch.float32, torch.bfloat16]
+SIZE = (22, 27)
+
+
+def needs(dtype: torch.dtype) -> None:
+    if not onednn._has_vectors(dtype):
+        pytest.skip(f"oneDNN has no vectors of {dtype} on this processor")
+
+
+def made(**model: Any) -> Network:
+    recipe = Model(**{"filters": (8, 16), "dense": (), **model})
+    net = build(plan(recipe, SIZE, 3), PreprocessSpec(size=SIZE), "he", 1)
+    chance = torch.Generator().manual_seed(4)
+    with torch.no_grad():
+        for name, weight in net.named_parameters():
+            if name.endswith("bias"):
+                weight.normal_(generator=chance)
+    return net
+
+
+def photos(count: int = 5) -> Tensor:
+    chance = torch.Generator().manual_seed(3)
+    return torch.randint(0, 256, (count, 3, *SIZE), generator=chance, dtype=torch.uint8)
+
+
+def dense(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(network, "leading", lambda *_: 0)
+
+
+def learnt(net: Network, dtype: torch.dtype) -> dict[str, Tensor]:
+    """Logits, gradients and what batch normalisation counts, of one step."""
+    net.zero_grad()
+    with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
+        logits = net.train()(photos())
+    (logits * torch.linspace(-1, 2, logits.numel()).view(logits.shape)).sum().backward()
+    found = {"logits": logits.detach()}
+    found |= {name: weight.grad for name, weight in net.named_parameters() if weight.grad is not None}
+    return found | {name: value.clone() for name, value in net.named_buffers() if "running" in name}
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize(
+    "model",
+    [
+        {},
+        {"filters": (3, 5, 9), "dense": (6,), "dropout": 0.2},
+        {"kernel": 5, "convolutions": 2, "pool": 3},
+        {"filters": (8,), "pool": 1},
+        {"kind": "residual", "stem": 2, "filters": (8, 8, 12)},
+    ],
+    ids=lambda model: ", ".join(model) or "cnn",
+)
+def test_a_network_learns_as_with_dense_tensors(
+    model: dict[str, Any], dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needs(dtype)
+    net = made(**model)
+    convolved: list[str] = []
+    real = onednn.convolve
+    monkeypatch.setattr(
+        network, "convolve", lambda layer, *rest: (convolved.append(layer.name), real(layer, *rest))[1]
+    )
+    found = learnt(net, dtype)
+    assert sorted(f"{name}.weight" for name in convolved) == sorted(
+        name for name, weight in net.named_parameters() if weight.ndim == 4
+    )
+    dense(monkeypatch)
+    wanted = learnt(net, dtype)
+    assert len(wanted) == 1 + len(list(net.parameters()))
+    for name, expected in wanted.items():
+        if dtype == torch.bfloat16 and "kind" not in model:
+            assert torch.equal(found[name], expected), name
+        else:  # a residual unit adds two gradients, whose order is free
+            error = (found[name] - expected).norm() / expected.norm()
+            assert error < (1e-5 if dtype == torch.float32 else 2e-2), name
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("kind", ["cnn", "residual"])
+def test_batch_normalisation_is_that_of_torch(
+    kind: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In bfloat16 as near to what float32 gives as torch's own."""
+    needs(dtype)
+    model = {"kind": kind, "batch_norm": True, "filters": (8, 16, 8), "batch_norm_momentum": 0.3}
+    ours = learnt(made(**model), dtype)
+    dense(monkeypatch)
+    theirs, exact = learnt(made(**model), dtype), learnt(made(**model), torch.float32)
+    assert sum("running" in name for name in exact) >= 6
+    for name, expected in exact.items():
+        if "conv" in name and "bias" in name:
+            continue  # before a normalisation it has no gradient but noise
+        our_error, their_error = (
+            (found[name] - expected).norm() / expected.norm() for found in (ours, theirs)
+        )
+        assert our_error <= 2 * their_error + 2e-5, name
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_answers_are_those_of_dense_tensors(
+    batch_norm: bool, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needs(dtype)
+    net = made(batch_norm=batch_norm).eval()
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
+        found = net(photos())
+        dense(monkeypatch)
+        wanted = net(photos())
+    if dtype == torch.bfloat16 and not batch_norm:
+        assert torch.equal(found, wanted)
+    torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-5 if dtype == torch.float32 else 5e-2)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    shape=st.tuples(st.integers(1, 4), st.integers(1, 20), st.integers(3, 9), st.integers(3, 9)),
+    size=st.integers(2, 3),
+    seed=st.integers(0, 1000),
+    dtype=st.sampled_from(TYPES),
+)
+def test_of_equal_neighbours_the_same_one_gets_the_gradient(
+    shape: tuple[int, ...], size: int, seed: int, dtype: torch.dtype
+) -> None:
+    needs(dtype)
+    chance = torch.Generator().manual_seed(seed)
+    values = (torch.randint(-2, 3, shape, generator=chance) / 2).to(dtype)
+    given_: Tensor | None = None
+    found = []
+    for opaque in (True, False):
+        x = values.clone().requires_grad_()
+        pooled = F.relu(F.max_pool2d(x.to_mkldnn() if opaque else x, size, size))
+        pooled = pooled.to_dense() if opaque else pooled
+        if given_ is None:
+            given_ = torch.randn(pooled.shape, generator=chance).to(dtype)
+        pooled.backward(given_)
+        found.append((pooled.detach(), x.grad))
+    for ours, theirs in zip(*found, strict=True):
+        assert torch.equal(ours, theirs)
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+def test_infinities_are_passed_on_and_what_is_no_number_is_not(dtype: torch.dtype) -> None:
+    """So the loop looks at the weights, and not at the loss alone."""
+    needs(dtype)
+    x = torch.full((1, 16, 2, 6), -1.0, dtype=dtype)
+    x[..., 0, 0], x[..., 1, 3], x[..., 4:] = float("nan"), float("inf"), float("nan")
+    pooled = F.relu(F.max_pool2d(x.to_mkldnn(), 2, 2)).to_dense()
+    assert pooled[0, 0, 0].tolist() == [0.0, float("inf"), 0.0]
+
+
+def test_the_first_layers_that_it_can_compute() -> None:
+    needs(torch.float32)
+    x = torch.zeros(1, 3, 8, 8)
+    conv, relu, pool = Conv("a", 3, 4, 3), Activation("relu"), Pool(2)
+    unit = Residual("u", (relu, Conv("b", 4, 4, 3)), ())
+    assert leading([conv, BatchNorm("n", 4), relu, pool, unit, Flatten(), conv], x) == 5
+    assert leading([conv, Activation("silu"), pool], x) == 1
+    assert leading([Conv("even", 3, 4, 4), relu], x) == 0
+    assert leading([conv, Residual("u", (Activation("gelu"),)), pool], x) == 1
+    assert leading([], x) == 0
+
+
+def test_elsewhere_there_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    layers, x = [Conv("a", 3, 4, 3)], torch.zeros(1, 3, 8, 8)
+    assert not leading(layers, x[:0])
+    assert not leading(layers, x.double())
+    assert not leading(layers, x.to("meta"))
+    monkeypatch.setattr(platform, "machine", lambda: "arm64")
+    onednn._has_vectors.cache_clear()
+    try:
+        assert not leading(layers, x)
+        assert made()(photos()).shape == (5, 3)
+    finally:
+        onednn._has_vectors.cache_clear()
+
+
+def test_activations_that_it_has_not_follow_its_tensors() -> None:
+    for activation in ("silu", "gelu", "tanh"):
+        assert made(activation=activation)(photos(2)).isfinite().all()
+
+
+def test_no_photos_give_no_answers() -> None:
+    assert made()(photos(0)).shape == (0, 3)
