@@ -19,6 +19,7 @@ from sortograph.recipe import Model
 from sortograph.records import PreprocessSpec
 
 TYPES = [torch.float32, torch.bfloat16]
+HAS_TILES = torch.cpu.get_capabilities().get("amx_bf16", False)
 SIZE = (22, 27)
 
 
@@ -44,7 +45,7 @@ def photos(count: int = 5) -> Tensor:
 
 
 def dense(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(network, "leading", lambda *_: 0)
+    monkeypatch.setattr(network, "leading", lambda *_, **__: 0)
 
 
 def learnt(net: Network, dtype: torch.dtype) -> dict[str, Tensor]:
@@ -66,7 +67,9 @@ def learnt(net: Network, dtype: torch.dtype) -> dict[str, Tensor]:
         {"filters": (3, 5, 9), "dense": (6,), "dropout": 0.2},
         {"kernel": 5, "convolutions": 2, "pool": 3},
         {"filters": (8,), "pool": 1},
+        {"filters": (32, 64, 128)},
         {"kind": "residual", "stem": 2, "filters": (8, 8, 12)},
+        {"kind": "residual", "filters": (32, 64)},
     ],
     ids=lambda model: ", ".join(model) or "cnn",
 )
@@ -75,24 +78,20 @@ def test_a_network_learns_as_with_dense_tensors(
 ) -> None:
     needs(dtype)
     net = made(**model)
-    convolved: list[str] = []
+    convolved: list[torch.nn.Module] = []
     real = onednn.convolve
-    monkeypatch.setattr(
-        network, "convolve", lambda layer, *rest: (convolved.append(layer.name), real(layer, *rest))[1]
-    )
+    monkeypatch.setattr(network, "convolve", lambda *each: (convolved.append(each[0]), real(*each))[1])
     found = learnt(net, dtype)
-    assert sorted(f"{name}.weight" for name in convolved) == sorted(
-        name for name, weight in net.named_parameters() if weight.ndim == 4
-    )
+    convolutions = [module for module in net.modules() if isinstance(module, torch.nn.Conv2d)]
+    assert set(convolved) == (set(convolutions) if model.get("pool") != 1 else set())
     dense(monkeypatch)
     wanted = learnt(net, dtype)
     assert len(wanted) == 1 + len(list(net.parameters()))
     for name, expected in wanted.items():
-        if dtype == torch.bfloat16 and "kind" not in model:
+        if dtype == torch.bfloat16 and HAS_TILES:
             assert torch.equal(found[name], expected), name
-        else:  # a residual unit adds two gradients, whose order is free
-            error = (found[name] - expected).norm() / expected.norm()
-            assert error < (1e-5 if dtype == torch.float32 else 2e-2), name
+        # Of nearly equal neighbours, sums in another order may choose another one.
+        assert (found[name] - expected).norm() < 5e-2 * expected.norm(), name
 
 
 @pytest.mark.parametrize("dtype", TYPES)
@@ -160,44 +159,74 @@ def test_of_equal_neighbours_the_same_one_gets_the_gradient(
 
 
 @pytest.mark.parametrize("dtype", TYPES)
-def test_infinities_are_passed_on_and_what_is_no_number_is_not(dtype: torch.dtype) -> None:
+def test_infinities_are_passed_on_and_nan_is_not(dtype: torch.dtype) -> None:
     """So the loop looks at the weights, and not at the loss alone."""
     needs(dtype)
+    nan, inf = float("nan"), float("inf")
     x = torch.full((1, 16, 2, 6), -1.0, dtype=dtype)
-    x[..., 0, 0], x[..., 1, 3], x[..., 4:] = float("nan"), float("inf"), float("nan")
+    x[..., 0, 0], x[..., 1, 3], x[..., 4:] = nan, inf, nan
     pooled = F.relu(F.max_pool2d(x.to_mkldnn(), 2, 2)).to_dense()
-    assert pooled[0, 0, 0].tolist() == [0.0, float("inf"), 0.0]
+    assert pooled[0, 0, 0].tolist() == [0.0, inf, 0.0]
+    assert F.relu(x.to_mkldnn()).to_dense()[0, 0].tolist() == [[0.0] * 6, [0.0, 0.0, 0.0, inf, 0.0, 0.0]]
+
+
+def first(layers: list[Any], x: Tensor, training: bool = True) -> int:
+    return leading(layers, x, training=training)
+
+
+CONV, RELU, POOL = Conv("a", 3, 4, 3), Activation("relu"), Pool(2)
 
 
 def test_the_first_layers_that_it_can_compute() -> None:
     needs(torch.float32)
     x = torch.zeros(1, 3, 8, 8)
-    conv, relu, pool = Conv("a", 3, 4, 3), Activation("relu"), Pool(2)
-    unit = Residual("u", (relu, Conv("b", 4, 4, 3)), ())
-    assert leading([conv, BatchNorm("n", 4), relu, pool, unit, Flatten(), conv], x) == 5
-    assert leading([conv, Activation("silu"), pool], x) == 1
-    assert leading([Conv("even", 3, 4, 4), relu], x) == 0
-    assert leading([conv, Residual("u", (Activation("gelu"),)), pool], x) == 1
-    assert leading([], x) == 0
+    unit = Residual("u", (RELU, Conv("b", 4, 4, 3)), ())
+    assert first([CONV, BatchNorm("n", 4), RELU, POOL, unit, Flatten(), CONV], x) == 5
+    assert first([CONV, POOL, Activation("silu"), POOL], x) == 2
+    assert first([CONV, Activation("silu"), POOL], x) == 0, "where torch is as quick"
+    assert first([Conv("even", 3, 4, 4), RELU, POOL], x) == 0
+    assert first([CONV, POOL, Residual("u", (Activation("gelu"),)), POOL], x) == 2
+    assert first([], x) == 0
 
 
-def test_elsewhere_there_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    layers, x = [Conv("a", 3, 4, 3)], torch.zeros(1, 3, 8, 8)
-    assert not leading(layers, x[:0])
-    assert not leading(layers, x.double())
-    assert not leading(layers, x.to("meta"))
-    monkeypatch.setattr(platform, "machine", lambda: "arm64")
+def test_in_evaluation_it_has_no_gradients() -> None:
+    needs(torch.float32)
+    x = torch.zeros(1, 3, 8, 8)
+    assert first([CONV, POOL], x, training=False) == 0
+    with torch.no_grad():
+        assert first([CONV, POOL], x, training=False) == 2
+    net = made(batch_norm=True).eval()
+    net(photos()).sum().backward()
+    assert all(weight.grad is not None for weight in net.parameters())
+
+
+@pytest.mark.parametrize(
+    "lacking",
+    [(platform, "machine", lambda: "arm64"), (torch.backends.mkldnn, "is_available", lambda: False)],
+    ids=["another processor", "torch without oneDNN"],
+)
+def test_elsewhere_there_are_none(lacking: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    layers, x = [CONV, POOL], torch.zeros(1, 3, 8, 8)
+    assert not first(layers, x[:0])
+    assert not first(layers, x.double())
+    assert not first(layers, x.to("meta"))
+    expected = made()(photos())
+    monkeypatch.setattr(*lacking)
     onednn._has_vectors.cache_clear()
     try:
-        assert not leading(layers, x)
-        assert made()(photos()).shape == (5, 3)
+        assert not first(layers, x)
+        torch.testing.assert_close(made()(photos()), expected, rtol=1e-4, atol=1e-4)
     finally:
         onednn._has_vectors.cache_clear()
 
 
-def test_activations_that_it_has_not_follow_its_tensors() -> None:
-    for activation in ("silu", "gelu", "tanh"):
-        assert made(activation=activation)(photos(2)).isfinite().all()
+@pytest.mark.parametrize("activation", ["silu", "gelu", "tanh"])
+def test_activations_that_it_has_not_follow_its_tensors(
+    activation: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = made(activation=activation)(photos())
+    dense(monkeypatch)
+    torch.testing.assert_close(found, made(activation=activation)(photos()), rtol=1e-4, atol=1e-4)
 
 
 def test_no_photos_give_no_answers() -> None:

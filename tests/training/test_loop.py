@@ -238,13 +238,37 @@ def test_dense_weights_ruined_by_the_last_step_of_all_are_refused(make_run, ruin
         make_run({"train": {"epochs": 1}}).fit()
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("pool", [1, 2])
 @pytest.mark.parametrize("validation", [True, False])
-def test_filters_ruined_where_pooling_hides_it_are_refused(make_run, ruin, validation):
-    """In bfloat16 the pooling of a convolution that gives no numbers gives 0."""
+def test_filters_ruined_where_the_loss_may_not_tell_are_refused(make_run, ruin, validation, pool, precision):
+    """oneDNN's pooling and relu make 0 of what is no number."""
     ruin(2)
-    settings = {"train": {"epochs": 1, "batch_size": 1, "precision": "bfloat16"}}
-    with pytest.raises(GateError, match="the norm of the weights is nan at epoch 1"):
+    settings = {"train": {"epochs": 1, "batch_size": 1, "precision": precision}, "model": {"pool": pool}}
+    with pytest.raises(GateError, match=r"the (norm of the weights|loss) is nan at epoch 1"):
         make_run(settings, validation=validation).fit()
+
+
+def test_filters_ruined_before_training_is_stopped_are_refused(make_run, ruin):
+    """In the middle of an epoch, between two looks at the weights."""
+    ruin(2)
+    run = make_run({"train": {"epochs": 1, "batch_size": 1}})
+    with pytest.raises(GateError, match=r"the (norm of the weights|loss) is nan at epoch 1"):
+        run.fit(stop_after=4)
+
+
+def test_ruined_statistics_are_refused(make_run, monkeypatch):
+    """In evaluation they decide what batch normalisation gives."""
+    judged = loop.Trainer._close_epoch
+
+    def ruined(trainer):
+        named = dict(trainer._plain().named_buffers())
+        next(value for name, value in named.items() if name.endswith("running_var")).fill_(math.nan)
+        judged(trainer)
+
+    monkeypatch.setattr(loop.Trainer, "_close_epoch", ruined)
+    with pytest.raises(GateError, match="the norm of the weights is nan at epoch 1"):
+        make_run({"train": {"epochs": 1}, "model": {"batch_norm": True}}).fit()
 
 
 def test_clipping_limits_the_step_and_not_the_norms_that_are_told(make_run):

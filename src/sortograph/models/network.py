@@ -68,7 +68,7 @@ class Network(nn.Module):
         if isinstance(layers[0], Conv) and torch.is_autocast_enabled(x.device.type):
             # What the convolution would do next; now there is half as much to bring into its order.
             x = x.to(torch.get_autocast_dtype(x.device.type))
-        if count := leading(layers, x):
+        if count := leading(layers, x, training=self.training):
             x = self._run(layers[:count], x.to_mkldnn()).to_dense()
         return self._run(layers[count:], x.contiguous(memory_format=torch.channels_last))
 
@@ -83,7 +83,7 @@ class Network(nn.Module):
     def _step(self, layer: Layer, x: Tensor, inplace: bool) -> Tensor:
         match layer:
             case Conv() if x.is_mkldnn:
-                return convolve(layer, self.get_submodule(layer.name), x)
+                return convolve(self.get_submodule(layer.name), x)
             case Conv() | BatchNorm():
                 made: Tensor = self.get_submodule(layer.name)(_padded(layer, x))
                 return made

@@ -12,23 +12,30 @@ from torch import Tensor, nn
 from sortograph.models.layers import Activation, BatchNorm, Conv, Layer, Pool, Residual
 
 
-def leading(layers: Sequence[Layer], x: Tensor) -> int:
-    """How many of the first layers can be computed of `x.to_mkldnn()`; 0 where torch is as quick.
+def leading(layers: Sequence[Layer], x: Tensor, *, training: bool) -> int:
+    """How many of the first layers are to be computed of `x.to_mkldnn()`; 0 where torch is as quick.
 
-    What they give and their gradients are torch's own: to the bit in bfloat16 as long as nothing is
-    normalised, elsewhere but for the order of sums. Its pooling passes over what is no number (NaN).
+    x: a dense tensor (N, C, H, W); training: whether batch normalisation counts, without which oneDNN has no
+    gradients of it
+
+    Answers and gradients are those of dense tensors but for the order of sums, and on processors with AMX to
+    the bit in bfloat16 as long as nothing is normalised. Poolings and relu of oneDNN's pass over NaN.
     """
     if x.device.type != "cpu" or not x.numel() or not _has_vectors(x.dtype):
         return 0
-    return next((number for number, layer in enumerate(layers) if not _computes(layer)), len(layers))
+    if torch.is_grad_enabled() and not training:
+        return 0
+    count = next((number for number, layer in enumerate(layers) if not _computes(layer)), len(layers))
+    return count if any(isinstance(layer, BatchNorm | Pool | Residual) for layer in layers[:count]) else 0
 
 
-def convolve(layer: Conv, module: nn.Module, x: Tensor) -> Tensor:
-    """What the module of this layer gives for a tensor of oneDNN's; by itself, it refuses one of bfloat16."""
+def convolve(module: nn.Module, x: Tensor) -> Tensor:
+    """What a convolution makes of a tensor of oneDNN's, (N, C, H, W); by itself, it refuses bfloat16."""
     assert isinstance(module, nn.Conv2d)
+    assert not isinstance(module.padding, str)
     bias = None if module.bias is None else module.bias.to(x.dtype)
-    padding, stride = [layer.padding[0]] * 2, [layer.stride] * 2
-    return torch.mkldnn_convolution(x, module.weight, bias, padding, stride, [1, 1], 1)
+    sides = (module.padding, module.stride, module.dilation)
+    return torch.mkldnn_convolution(x, module.weight, bias, *sides, module.groups)
 
 
 def _computes(layer: Layer) -> bool:

@@ -148,6 +148,7 @@ class Trainer:
         with rounding(self.dtype):
             while not (interrupted or self._late() or is_over(self.train, self.history)):
                 interrupted = not self._epoch() and not self._late()
+        self._check_weights()
         self._save_last()
         with self._averaged():
             last = self._snapshot()
@@ -226,8 +227,10 @@ class Trainer:
             raise GateError(what, expected="a finite number", fix=fix)
 
     def _check_weights(self) -> None:
-        """Of a convolution, the loss may not tell: where it is pooled, what is no number can become 0."""
-        weights = [w.detach() for w in self._plain().parameters() if w.ndim != 2]  # of dense ones it does
+        """Of a convolution, the loss may not tell: poolings and relu can make 0 of what is no number."""
+        network = self._plain()
+        weights = [w.detach() for w in network.parameters() if w.ndim != 2]  # of dense ones the loss tells
+        weights += [statistic for statistic in network.buffers() if statistic.is_floating_point()]
         if weights:
             total = float(torch.stack(torch._foreach_norm(weights)).sum())
             self._check(total, f"the norm of the weights is {total} at epoch {self.epoch}")
