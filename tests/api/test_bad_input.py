@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from sortograph import runs
+from sortograph.api import training
 from sortograph.errors import (
     DataError,
     GateError,
@@ -40,6 +41,13 @@ def test_a_folder_that_is_not_there(train, watch, tmp_path):
     error = refused(train, watch, tmp_path / "nowhere", tmp_path / "run", DataError)
     assert "no such folder" in error.what
     assert error.where.endswith("nowhere")
+
+
+def test_a_folder_that_is_not_there_is_told_before_a_backbone_is_looked_up(monkeypatch, tmp_path):
+    monkeypatch.setattr(training, "maker_of", lambda *_: pytest.fail("something was made for no photos"))
+    with pytest.raises(DataError, match="no such folder or file"):
+        training.train(tmp_path / "nowhere", out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_folder_without_photos(train, watch, tmp_path):
@@ -76,8 +84,9 @@ def test_every_mistake_of_a_recipe_at_once(train, watch, own_photos, tmp_path):
 
 
 def test_photos_too_small_for_the_network_before_any_is_read(train, watch, tmp_path):
+    (tmp_path / "no photos").mkdir()
     with pytest.raises(RecipeError, match="too small"):
-        train(tmp_path / "not even there", tmp_path / "run", "model.filters=[4,4,4,4,4,4]")
+        train(tmp_path / "no photos", tmp_path / "run", "model.filters=[4,4,4,4,4,4]")
 
 
 def test_unreadable_photos_are_left_out_named_and_counted(train, watch, own_photos, tmp_path, bare):

@@ -25,7 +25,7 @@ from sortograph.api.timing import Budget
 from sortograph.api.tracking import Tracking
 from sortograph.api.writing import check_place
 from sortograph.caches import cache_folder
-from sortograph.dataset import write_index
+from sortograph.dataset import check_there, write_index
 from sortograph.dataset.thinning import as_thinned, is_thinned
 from sortograph.errors import Interrupted, MissingExtra, RunError, UsageError, command
 from sortograph.features import FeatureKeeper
@@ -90,6 +90,7 @@ def train(
     if out is not None:
         runs.check_unused(Path(out))
     deadline = _deadline(settings, budget, began)
+    check_there(source.photos)  # before a backbone is fetched for nothing
     maker = maker_of(settings, told, deadline)
     index = _read(source, settings, maker, told)
     folder = runs.new_run(settings.name, None if out is None else Path(out))

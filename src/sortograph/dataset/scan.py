@@ -19,6 +19,7 @@ from sortograph.images.archive import is_archive
 from sortograph.images.names import composed, natural_key
 from sortograph.records import SPLITS, DatasetIndex, Progress, Rejected, silent
 
+_MISSING = "no such folder or file"
 MINIMUM = 3  # photos of one class: one each for training, validation and test
 
 
@@ -92,12 +93,17 @@ def _list(root: Path, for_training: bool, follow_links: bool) -> tuple[Path, Lis
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise DataError(f"cannot be opened ({reason})", where=str(root)) from None
-    raise DataError(
-        "neither a folder nor a CSV file nor an archive" if there else "no such folder or file",
-        where=str(root),
-        expected=LAYOUTS,
-        fix="check the path of the photos",
-    )
+    raise _unusable(root, "neither a folder nor a CSV file nor an archive" if there else _MISSING)
+
+
+def check_there(root: Path) -> None:
+    """Raises DataError where `scan` would, as there is nothing: before anything that takes time."""
+    if not os.path.lexists(root):
+        raise _unusable(root, _MISSING)
+
+
+def _unusable(root: Path, what: str) -> DataError:
+    return DataError(what, where=str(root), expected=LAYOUTS, fix="check the path of the photos")
 
 
 def _refuse_single(listing: Listing, root: Path) -> None:
