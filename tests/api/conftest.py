@@ -29,6 +29,7 @@ TINY = (
     "train.precision=float32",
 )
 SIDE = 32
+UNHURRIED = 600.0  # seconds for heatmaps, of which a loaded machine would else draw fewer and coarser ones
 
 
 def _paint(folder: Path, classes: Sequence[str] = CLASSES, count: int = 10, first: int = 0) -> Path:
@@ -102,6 +103,7 @@ def run(photos: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     """A finished run with its report; its classes are not in natural order. Never written to by a test."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SORTOGRAPH_CACHE", str(cache))
+        patch.setattr("sortograph.api.sheets.HEATMAP_SECONDS", UNHURRIED)
         return _train(photos, tmp_path_factory.mktemp("runs") / "colours", classes=CLASSES)
 
 

@@ -183,7 +183,7 @@ def test_pictures_lie_nowhere_among_photos_and_replace_nothing(run, own_photos, 
 
 @pytest.fixture
 def shown(run, photos):
-    """A run with two mistakes on its test photos, and a model that takes no time."""
+    """A run with two mistakes on its test photos, and time for heatmaps however loaded the machine is."""
     index = replace(runs.read_data(run.folder, photos), root=photos)
     bundle, found = open_bundle(run.bundle), {}
     pixels = np.random.default_rng(3).integers(0, 256, (len(index), 16, 16, 3)).astype(np.uint8)
@@ -194,7 +194,7 @@ def shown(run, photos):
         labels[:2] = (labels[:2] + 1) % 3 if split == "test" else labels[:2]
         table = PredictionTable(rows, answers.logits, labels, index.classes, split)
         found[split] = Answered(table, answers.embedding)
-    return Shown(index, found, lambda rows: pixels[rows], bundle.run, 1)
+    return Shown(index, found, lambda rows: pixels[rows], bundle.run, 1, seconds=600.0)
 
 
 def test_a_report_of_a_run_has_all_sheets(shown):
