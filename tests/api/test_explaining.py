@@ -243,7 +243,7 @@ def test_no_time_means_no_heatmaps_which_is_told(shown, seconds):
     sheets = photo_sheets(replace(shown, seconds=seconds, run=run, progress=said.append))
     assert sheets["heatmaps"] == b""
     assert all(sheet for name, sheet in sheets.items() if name != "heatmaps")
-    assert [event.text[:26] for event in said if isinstance(event, Said)] == ["no heatmaps in the report:"]
+    assert [event.text[:18] for event in said if isinstance(event, Said)] == ["no heatmaps drawn:"]
 
 
 def test_a_slow_model_gets_fewer_and_coarser_heatmaps(shown, monkeypatch):

@@ -260,6 +260,16 @@ def test_with_the_photos_its_sheets_are_drawn_again(copied, photos, watch, monke
     assert {path.stem: path.read_bytes() for path in (copied / "plots").iterdir()} == before
 
 
+def test_heatmaps_for_which_there_was_no_time_stay_as_the_run_has_them(copied, photos, monkeypatch):
+    monkeypatch.setattr("sortograph.api.reviewing._HEATMAP_SECONDS", 0.0)
+    before = (copied / "plots" / "heatmaps.png").read_bytes()
+    page = (copied / "report.html").read_text(encoding="utf-8")
+    sortograph.report(copied, photos=photos)
+    assert (copied / "plots" / "heatmaps.png").read_bytes() == before
+    again = (copied / "report.html").read_text(encoding="utf-8")
+    assert again.count("data:image/") == page.count("data:image/") > 6
+
+
 @pytest.mark.parametrize("change", ["gone", "another"])
 def test_a_report_is_not_drawn_with_other_photos(copied, own_photos, change):
     one = own_photos / "red" / "0.png"

@@ -271,7 +271,8 @@ def report(
             progress=progress,
         )
         pictures["samples"] = sample_sheet(index, shown.pixels, record.seed)
-        pictures |= photo_sheets(shown)
+        # A sheet that could not be drawn in the time, such as heatmaps, stays as the run has it.
+        pictures |= {name: sheet for name, sheet in photo_sheets(shown).items() if sheet}
     return _written(record, index, pictures)
 
 

@@ -97,9 +97,7 @@ def _heatmaps(shown: Shown, table: PredictionTable) -> tuple[Places, Sequence[He
         found.append(occlusion(photo, lambda some: shown.run(some).logits, label, calls=calls).heatmap)
         cost = time.monotonic() - start
     if not found:
-        shown.progress(
-            Said("no heatmaps in the report: no time is left for them; sortograph explain draws them")
-        )
+        shown.progress(Said("no heatmaps drawn: no time is left for them; sortograph explain draws them"))
     return places[: len(found)], found
 
 
