@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 
 import pytest
@@ -43,3 +44,18 @@ def test_names_that_are_not_there(package):
 def test_unknown_names_load_nothing():
     with pytest.raises(AttributeError, match="module 'nowhere' has no attribute 'x'"):
         lazy.getter("nowhere", {"inner": ["y"]})("x")
+
+
+@pytest.mark.parametrize("was_on", [True, False])
+def test_no_garbage_is_collected_while_libraries_are_loaded(was_on):
+    before = gc.isenabled()
+    (gc.enable if was_on else gc.disable)()
+    try:
+        with lazy.importing():
+            assert not gc.isenabled()
+        assert gc.isenabled() == was_on
+        with pytest.raises(ImportError), lazy.importing():
+            raise ImportError
+        assert gc.isenabled() == was_on
+    finally:
+        (gc.enable if before else gc.disable)()

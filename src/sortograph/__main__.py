@@ -2,7 +2,7 @@
 
 import sys
 
-from sortograph.cli.main import main
+from sortograph.cli.main import program
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(program())

@@ -1,9 +1,11 @@
-"""Names of a package that are loaded when they are first asked for. Imports next to nothing itself."""
+"""What is loaded when it is first asked for, and without delay. Imports next to nothing itself."""
 
 from __future__ import annotations
 
+import gc
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib import import_module
 
 
@@ -18,8 +20,22 @@ def getter(package: str, names: Mapping[str, Iterable[str]]) -> Callable[[str], 
     def get(name: str) -> object:
         if name not in homes:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        value = getattr(import_module(f"{package}.{homes[name]}"), name)
+        with importing():
+            value = getattr(import_module(f"{package}.{homes[name]}"), name)
         setattr(sys.modules[package], name, value)  # asked for once
         return value
 
     return get
+
+
+@contextmanager
+def importing() -> Iterator[None]:
+    """No garbage is collected meanwhile: of the objects that large libraries make while they are loaded,
+    hundreds of thousands, all stay, and each full collection looks through all of them."""
+    collected = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collected:
+            gc.enable()

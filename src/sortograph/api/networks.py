@@ -10,6 +10,7 @@ from sortograph.api.job import Job, Made, Rows
 from sortograph.dataset.halves import halved
 from sortograph.dataset.reading import Keeper
 from sortograph.errors import DataError
+from sortograph.lazy import importing
 from sortograph.loading.pixels import PhotoPixels
 from sortograph.models import plan
 from sortograph.recipe import Recipe
@@ -44,9 +45,10 @@ class NetworkMaker:
 
     def make(self, job: Job, checkpoint: Checkpoint | None) -> Made:
         """Raises GateError when the loss is no number, StorageError when a checkpoint cannot be written."""
-        from sortograph.export import to_onnx
-        from sortograph.training.fit import fit, reference
-        from sortograph.training.loop import Phase, Task
+        with importing():
+            from sortograph.export import to_onnx
+            from sortograph.training.fit import fit, reference
+            from sortograph.training.loop import Phase, Task
 
         seen, chose = watched(job)
         layers = plan(job.recipe.model, job.pixels.spec.size, len(job.index.classes))

@@ -15,6 +15,7 @@ from typing import Any
 from sortograph.caches import cache_folder, make_room, touch
 from sortograph.errors import StorageError
 from sortograph.files import make_folder, write_atomic, write_json
+from sortograph.lazy import importing
 from sortograph.models import hub, registry
 from sortograph.models.aliases import ALIASES, best_of
 from sortograph.recipe import BackboneChoice, Pixels
@@ -109,9 +110,10 @@ def _cached(meant: str) -> bool:
 
 
 def _resolved(name: str, pretrained: bool, seed: int) -> Backbone:
-    from sortograph.models.backbone import resolve
+    with importing():
+        from sortograph.models.backbone import resolve
 
-    backbone = resolve(name, size=None, pretrained=pretrained, offline=hub.offline(), seed=seed)
+        backbone = resolve(name, size=None, pretrained=pretrained, offline=hub.offline(), seed=seed)
     if not (pretrained and registry.is_added(backbone.name)):
         _remember(name, backbone)
     return backbone
@@ -198,7 +200,8 @@ def _keep(folder: Path, backbone: Backbone, graph: bytes, progress: Progress) ->
 
 
 def _exported(backbone: Backbone) -> bytes:
-    from sortograph.export.backbone import backbone_graph
-    from sortograph.models.backbone import build_backbone
+    with importing():
+        from sortograph.export.backbone import backbone_graph
+        from sortograph.models.backbone import build_backbone
 
-    return backbone_graph(build_backbone(backbone), backbone)
+        return backbone_graph(build_backbone(backbone), backbone)

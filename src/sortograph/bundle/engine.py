@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 from sortograph.errors import BundleError
+from sortograph.lazy import importing
 
 _SETTINGS = {
     # Never guessed from the bytes: in the other format nothing would have been checked.
@@ -23,7 +24,8 @@ def onnxruntime() -> Any:
     Privacy.md, "Disabling Telemetry"). Whoever wants that can set ORT_DISABLE_TELEMETRY to 0.
     """
     wanted_off = os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1") == "1"
-    import onnxruntime
+    with importing():
+        import onnxruntime
 
     turn_off = getattr(onnxruntime, "disable_telemetry_events", None)
     if wanted_off and turn_off is not None:  # for when someone else has loaded it before us

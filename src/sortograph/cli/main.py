@@ -2,10 +2,37 @@
 
 from __future__ import annotations
 
+import atexit
+import os
 import sys
 from collections.abc import Sequence
 
 from sortograph.cli import failures, streams
+from sortograph.lazy import importing
+
+_codes: list[int] = []  # the exit code of a program that has done its work
+
+
+def _leave() -> None:
+    """Ends the process. The interpreter would take all libraries apart first: up to half a second."""
+    if not _codes:
+        return
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        return  # which the interpreter tells
+    os._exit(_codes[0])
+
+
+atexit.register(_leave)  # the first one is called last, when threads have ended and all others were called
+
+
+def program() -> int:
+    """`main` as the whole program: its exit code, with which the process is then to end without delay."""
+    code = main()
+    _codes.append(code)
+    return code
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -18,9 +45,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(arguments: list[str]) -> int:
     if arguments[:1] == ["predict"]:  # without Typer, whose import takes longer than a prediction
-        from sortograph.cli import predict
+        with importing():
+            from sortograph.cli import predict
 
         return predict.run(arguments[1:])
-    from sortograph.cli import app
+    with importing():
+        from sortograph.cli import app
 
     return app.run(arguments or ["--help"])

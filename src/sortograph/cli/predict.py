@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from sortograph.cli import streams
 from sortograph.cli.predict_options import COMMAND, STDOUT, parse
 from sortograph.errors import DataError, Interrupted
+from sortograph.lazy import importing
 
 if TYPE_CHECKING:
     from sortograph.classify import Classifier
@@ -29,10 +30,11 @@ def run(arguments: list[str]) -> int:
         options = parse(arguments)
     except SystemExit:  # after --help
         return 0
-    from sortograph.bundle.reading import Reading
+    with importing():
+        from sortograph.bundle.reading import Reading
 
-    model = Reading(options.model)  # before the imports, which take as long
-    from sortograph.classify import load
+        model = Reading(options.model)  # before the imports, which take as long
+        from sortograph.classify import load
 
     # Of many photos, several calls on one thread each get more done than one call on several.
     threads = options.threads if _is_one(options) else 1

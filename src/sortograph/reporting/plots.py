@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sortograph.errors import MissingExtra
+from sortograph.lazy import importing
 from sortograph.records import ClassScore, EpochRow, EvaluationResult
 from sortograph.reporting import typeface
 
@@ -184,9 +185,10 @@ def _numbers(axes: Axes, result: EvaluationResult, shares: np.ndarray[Any, Any])
 def canvas(inches: tuple[float, float], texts: Sequence[str]) -> Iterator[Figure]:
     """A figure whose look depends on nothing but this function; drawn with Agg."""
     try:
-        import matplotlib
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
+        with importing():
+            import matplotlib
+            from matplotlib.backends.backend_agg import FigureCanvasAgg
+            from matplotlib.figure import Figure
     except ImportError:
         raise MissingExtra.of("train", "matplotlib") from None
     with matplotlib.rc_context():

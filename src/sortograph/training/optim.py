@@ -9,6 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import nn
 
+from sortograph.lazy import importing
 from sortograph.recipe import Train
 
 _BETAS = (0.9, 0.999)
@@ -39,10 +40,11 @@ def make_optimiser(train: Train, network: nn.Module) -> torch.optim.Optimizer:
     parts = network.parts() if isinstance(network, Parted) else whole
     groups = [group for part in parts for group in _groups(train, part)]
     # Fused: one pass over the weights in the place of ten.
-    if train.optimiser == "sgd":
-        return torch.optim.SGD(groups, lr=train.learning_rate, momentum=train.momentum, fused=True)
-    kind = torch.optim.AdamW if train.optimiser == "adamw" else torch.optim.Adam
-    return kind(groups, lr=train.learning_rate, betas=_BETAS, eps=train.epsilon, fused=True)
+    with importing():  # the first optimiser of a process loads torch._dynamo
+        if train.optimiser == "sgd":
+            return torch.optim.SGD(groups, lr=train.learning_rate, momentum=train.momentum, fused=True)
+        kind = torch.optim.AdamW if train.optimiser == "adamw" else torch.optim.Adam
+        return kind(groups, lr=train.learning_rate, betas=_BETAS, eps=train.epsilon, fused=True)
 
 
 def _groups(train: Train, part: Part) -> list[dict[str, Any]]:

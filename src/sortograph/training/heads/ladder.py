@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from types import ModuleType
 
 from sortograph.errors import DataError, MissingExtra
+from sortograph.lazy import importing
 from sortograph.records import Rung, Step
 from sortograph.training.heads import logistic, means, neighbours
 from sortograph.training.heads.balance import balances, is_uneven
@@ -98,7 +99,8 @@ def _all(task: HeadTask) -> Iterator[Tried]:
 def _mlp() -> ModuleType:
     """Only dense heads need torch."""
     try:
-        from sortograph.training.heads import mlp
+        with importing():
+            from sortograph.training.heads import mlp
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
