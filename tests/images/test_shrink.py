@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from sortograph.images.decode import decode, shrunk_size
+from sortograph.images.decode import decode, open_photo
 from sortograph.images.preprocess import prepare, resize
 from sortograph.records import PreprocessSpec
 
@@ -51,8 +51,8 @@ def test_shrinking_changes_the_pixels_of_a_model_by_little(
     Image.fromarray(make()).save(buffer, "JPEG", quality=90, subsampling=subsampling)
     data, spec = buffer.getvalue(), PreprocessSpec(size=(side, side))
     # As near to the target as it may be shrunk: one pixel more, and it would be shrunk by less.
-    assert shrunk_size(data, spec.size) == (WIDTH // shrunk_by, HEIGHT // shrunk_by)
-    assert shrunk_size(data, (side + 1, side))[0] > WIDTH // shrunk_by
+    assert open_photo(data, spec.size).image.size == (WIDTH // shrunk_by, HEIGHT // shrunk_by)
+    assert open_photo(data, (side + 1, side)).image.width > WIDTH // shrunk_by
     apart = np.abs(prepare(data, spec).astype(int) - resize(decode(data), spec))
     assert apart.mean() <= bound
     assert np.quantile(apart, 0.999) <= 10 * bound

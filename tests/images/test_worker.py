@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from sortograph.errors import PhotoError
-from sortograph.images import process, worker
+from sortograph.images import photo, process, worker
 from sortograph.images.inspect import facts_of
 from sortograph.images.preprocess import prepare
 from sortograph.images.worker import READY, Job, Reading, framed, receive, request
@@ -97,13 +97,13 @@ def test_a_refusal_has_its_reason(
 
 def test_each_picture_is_decoded_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[object] = []
-    real = worker.open_photo
+    real = photo.decoded
 
-    def spy(data: bytes, at_least: tuple[int, int] | None = None) -> object:
+    def spy(image: Image.Image, at_least: tuple[int, int] | None) -> object:
         opened.append(at_least)
-        return real(data, at_least)
+        return real(image, at_least)
 
-    monkeypatch.setattr(worker, "open_photo", spy)
+    monkeypatch.setattr(photo, "decoded", spy)
     sizes = tuple((PreprocessSpec(size=size), 1.0) for size in ((200, 200), (150, 250), (40, 40), (20, 20)))
     read(Job(root, sizes), "b.png")
     assert len(opened) == 1

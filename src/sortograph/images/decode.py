@@ -29,8 +29,8 @@ from sortograph.errors import PhotoCode, PhotoError
 from sortograph.images.colour import WIDE_GREY, Stored, converter, stored, strips, to_rgb
 from sortograph.records.looks import ANIMATED, CMYK, PALETTE, TURNED, WIDE
 
-__all__ = ["MAX_BYTES", "MAX_PIXELS", "SUFFIXES", "Opened", "contract", "decode", "measure", "open_photo"]
-__all__ += ["photo_errors", "shrunk_size", "to_rgb"]
+__all__ = ["JPEG", "MAX_BYTES", "MAX_PIXELS", "SUFFIXES", "Opened", "contract", "decode", "decoded", "header"]
+__all__ += ["lies_on_side", "measure", "open_photo", "photo_errors", "spare", "to_rgb"]
 
 # Raised whenever the same bytes could decode to other pixels; part of every pixel cache key.
 DECODE_CONTRACT = 3
@@ -46,10 +46,10 @@ _AVIF_BRANDS = (b"avif", b"avis", b"mif1", b"msf1")
 _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 # What `Image.preinit` leaves out, for the start-up time: loaded when the first such photo comes.
 _PLUGINS = {"WEBP": "PIL.WebPImagePlugin", "TIFF": "PIL.TiffImagePlugin", "AVIF": "PIL.AvifImagePlugin"}
-_JPEG = b"\xff\xd8\xff"
+JPEG = b"\xff\xd8\xff"
 # Where a file announces what it is, to name it when Pillow cannot read it.
 _MARKS = (
-    (0, _JPEG, "JPEG"),
+    (0, JPEG, "JPEG"),
     (0, b"\x89PNG\r\n\x1a\n", "PNG"),
     (0, b"GIF8", "GIF"),
     (0, b"BM", "BMP"),
@@ -132,17 +132,21 @@ class Opened:
 def open_photo(data: bytes, at_least: tuple[int, int] | None = None) -> Opened:
     """Decode one photo as `decode` does, and say what kind of file it was. Raises PhotoError."""
     with photo_errors():
-        image = _open(data)
-        if at_least is not None:
-            _shrink(image, at_least)
-        samples = stored(image)
-        orientation = _orientation(image)
-        image.load()
-        upright, found = _upright(image, samples, 1 if image.format == "TIFF" else orientation)
-        # The plugin for HEIC turns by itself, and keeps what the file said.
-        turned = image.info.get("original_orientation") or orientation
-        oddities = found | (TURNED if turned in _TURNS else 0) | _oddities(image, samples)
-        return Opened(upright, image.format or "", oddities)
+        return decoded(header(data), at_least)
+
+
+def decoded(image: Image.Image, at_least: tuple[int, int] | None) -> Opened:
+    """Of what `header` gave. Raises whatever Pillow does; see `photo_errors`."""
+    if at_least is not None:
+        _shrink(image, at_least)
+    samples = stored(image)
+    orientation = _orientation(image)
+    image.load()
+    upright, found = _upright(image, samples, 1 if image.format == "TIFF" else orientation)
+    # The plugin for HEIC turns by itself, and keeps what the file said.
+    turned = image.info.get("original_orientation") or orientation
+    oddities = found | (TURNED if turned in _TURNS else 0) | _oddities(image, samples)
+    return Opened(upright, image.format or "", oddities)
 
 
 def _upright(image: Image.Image, samples: Stored, orientation: int) -> tuple[Image.Image, int]:
@@ -185,25 +189,14 @@ def _is_animated(image: Image.Image) -> bool:
     return image.format != "MPO" and bool(getattr(image, "is_animated", False))
 
 
-def shrunk_size(data: bytes, at_least: tuple[int, int]) -> tuple[int, int]:
-    """Width and height, before EXIF turning, that `decode` would read; from the header alone.
-
-    Calls of `decode` with different `at_least` give the same pixels where this is the same.
-    """
-    with photo_errors():
-        image = _open(data)
-        _shrink(image, at_least)
-        return image.size
-
-
 def _shrink(image: Image.Image, at_least: tuple[int, int]) -> None:
     if image.format in ("JPEG", "MPO"):
         height, width = at_least
-        width, height = _spare(width), _spare(height)
-        image.draft(image.mode, (height, width) if _lies_on_side(image) else (width, height))
+        width, height = spare(width), spare(height)
+        image.draft(image.mode, (height, width) if lies_on_side(image) else (width, height))
 
 
-def _spare(side: int) -> int:
+def spare(side: int) -> int:
     """What a side that will be resized must at least be: below, fine patterns come out differently."""
     return -(-7 * side // 2)
 
@@ -211,12 +204,13 @@ def _spare(side: int) -> int:
 def measure(data: bytes) -> tuple[int, int]:
     """Width and height after EXIF turning, read from the header alone."""
     with photo_errors():
-        image = _open(data)
+        image = header(data)
         width, height = image.size
-        return (height, width) if _lies_on_side(image) else (width, height)
+        return (height, width) if lies_on_side(image) else (width, height)
 
 
-def _lies_on_side(image: Image.Image) -> bool:
+def lies_on_side(image: Image.Image) -> bool:
+    """Whether EXIF turns it by a right angle."""
     # Pillow turns TIFFs by itself: their size is that of the turned picture from the start.
     return image.format != "TIFF" and _orientation(image) in _SIDEWAYS
 
@@ -232,7 +226,8 @@ def _orientation(image: Image.Image) -> int:
     return value if value in _TURNS else 1
 
 
-def _open(data: bytes) -> Image.Image:
+def header(data: bytes) -> Image.Image:
+    """The photo with its header read and no pixels. Raises as `decoded`, and PhotoError above the limits."""
     if not data:
         raise PhotoError("empty file", code="empty")
     if len(data) > MAX_BYTES:
@@ -254,7 +249,7 @@ def _open(data: bytes) -> Image.Image:
 
 def _identified(data: bytes) -> Image.Image:
     """The photo with its header read. Raises UnidentifiedImageError."""
-    if not data.startswith(_JPEG):
+    if not data.startswith(JPEG):
         return Image.open(io.BytesIO(data), formats=_formats(data))
     from PIL import JpegImagePlugin  # alone: `Image.open` loads five plugins, a tenth of a prediction's start
 

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from sortograph.errors import PhotoError
 from sortograph.images.archive import is_archive, read_member
-from sortograph.images.decode import MAX_BYTES, Opened, measure, open_photo
+from sortograph.images.decode import MAX_BYTES
+from sortograph.images.photo import Photo
 
 if TYPE_CHECKING:
     from sortograph.records import PhotoFacts
-
-_JPEG = b"\xff\xd8"
 
 
 def inspect(path: Path) -> PhotoFacts:
@@ -27,10 +26,10 @@ def inspect(path: Path) -> PhotoFacts:
     return facts_of(read_bytes(path))
 
 
-def facts_of(data: bytes, opened: Opened | None = None) -> PhotoFacts:
+def facts_of(data: bytes, photo: Photo | None = None) -> PhotoFacts:
     """Facts of one photo from its bytes, with its look. Raises PhotoError.
 
-    opened: what `open_photo(data, at_least=CANONICAL)` gave, where that was called already
+    photo: of the same bytes, where its pixels are wanted, too
     """
     # Not for predictions, which read bytes alone.
     from sortograph.images.look import CANONICAL, look_of
@@ -38,11 +37,9 @@ def facts_of(data: bytes, opened: Opened | None = None) -> PhotoFacts:
 
     # A full decode, because headers alone pass thousands of damaged files; but JPEGs are shrunk while they
     # are decoded, which reads every byte at a fraction of the cost.
-    opened = opened or open_photo(data, at_least=CANONICAL)
-    width, height = opened.image.size
-    if data.startswith(_JPEG):
-        width, height = measure(data)
-    return PhotoFacts(hash_of(data), width, height, look_of(opened, len(data)))
+    photo = photo or Photo(data)
+    opened = photo.at(CANONICAL)
+    return PhotoFacts(hash_of(data), *photo.size, look_of(opened, len(data)))
 
 
 def hash_of(data: bytes) -> str:

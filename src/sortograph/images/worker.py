@@ -25,9 +25,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sortograph.errors import PhotoError
-from sortograph.images.decode import Opened, measure, open_photo, shrunk_size
 from sortograph.images.inspect import facts_of, hash_of, read_photo
 from sortograph.images.look import CANONICAL
+from sortograph.images.photo import Photo
 from sortograph.images.preprocess import resize
 from sortograph.records import PhotoFacts, PreprocessSpec
 from sortograph.records.looks import LOOK
@@ -37,7 +37,6 @@ READY = b"sortograph"
 _LENGTH = struct.Struct("<I")
 _FACTS = struct.Struct("<B32sII")  # a kind, content hash, width, height
 _REFUSED, _SEEN, _UNSEEN = b"\0", 1, 2
-_JPEG = b"\xff\xd8"
 _TOO_LARGE = "too large to decode in memory"
 
 
@@ -93,18 +92,17 @@ class Job:
         return _REFUSED + reason.encode("utf-8", "backslashreplace")
 
     def _parts(self, data: bytes) -> Iterator[bytes]:
-        targets = [spec.decoded(factor) for spec, factor in self.sizes]
-        pictures = _Pictures(data, [*targets, CANONICAL] if self.look or not targets else targets)
+        photo, targets = Photo(data), [spec.decoded(factor) for spec, factor in self.sizes]
         if self.look:
-            facts = facts_of(data, pictures.at(CANONICAL))
+            facts = facts_of(data, photo)
         else:
-            facts = PhotoFacts(hash_of(data), *measure(data))
-            pictures.at(targets[0] if targets else CANONICAL)
+            photo.at(targets[0] if targets else CANONICAL)  # headers alone pass damaged files
+            facts = PhotoFacts(hash_of(data), *photo.size)
         look = b"" if facts.look is None else facts.look.tobytes()
         kind = _SEEN if look else _UNSEEN
         yield _FACTS.pack(kind, bytes.fromhex(facts.sha256), facts.width, facts.height) + look
         for (spec, factor), target in zip(self.sizes, targets, strict=True):
-            yield resize(pictures.at(target).image, spec, factor).tobytes()
+            yield resize(photo.at(target).image, spec, factor).tobytes()
 
     def unpack(self, reply: bytes) -> Reading:
         if reply.startswith(_REFUSED):
@@ -121,21 +119,6 @@ class Job:
             pixels.append(np.frombuffer(reply, np.uint8, size, place).reshape(shape))
             place += size
         return Reading(PhotoFacts(content.hex(), width, height, look), "", tuple(pixels))
-
-
-class _Pictures:
-    """What one photo looks like when it is decoded for several sizes: each picture is decoded once."""
-
-    def __init__(self, data: bytes, targets: Sequence[tuple[int, int]]) -> None:
-        self._data, self._held = data, dict[tuple[int, int] | None, Opened]()
-        # Only JPEGs are shrunk while they are decoded.
-        self._differ = len(set(targets)) > 1 and data.startswith(_JPEG)
-
-    def at(self, target: tuple[int, int]) -> Opened:
-        key = shrunk_size(self._data, target) if self._differ else None
-        if key not in self._held:
-            self._held[key] = open_photo(self._data, at_least=target)
-        return self._held[key]
 
 
 def request(job: Job, paths: Sequence[str]) -> bytes:
