@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import subprocess
 import sys
 
 import pytest
@@ -59,3 +60,16 @@ def test_no_garbage_is_collected_while_libraries_are_loaded(was_on):
         assert gc.isenabled() == was_on
     finally:
         (gc.enable if before else gc.disable)()
+
+
+def test_a_program_that_is_alone_in_its_process_looks_at_libraries_never_again():
+    code = (
+        "import gc\nfrom sortograph import lazy\n"
+        "def load(name):\n"
+        "    with lazy.importing(): __import__(name)\n"
+        "    return gc.get_freeze_count()\n"
+        "shared = load('json')\nlazy.own_process()\nloaded = load('http.client')\nheld = []\n"
+        "held.append(held)\nagain = load('http.client')\nprint(shared, loaded > 1000, again - loaded)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "0 True 0\n"

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
 
+_alone = False
+
 
 def getter(package: str, names: Mapping[str, Iterable[str]]) -> Callable[[str], object]:
     """The `__getattr__` of a package (PEP 562): module below it → the names that it has.
@@ -28,14 +30,22 @@ def getter(package: str, names: Mapping[str, Iterable[str]]) -> Callable[[str], 
     return get
 
 
+def own_process() -> None:
+    """To be called by a program that is alone in its process: what it imports stays until its end."""
+    global _alone
+    _alone = True
+
+
 @contextmanager
 def importing() -> Iterator[None]:
     """No garbage is collected meanwhile: of the objects that large libraries make while they are loaded,
     hundreds of thousands, all stay, and each full collection looks through all of them."""
-    collected = gc.isenabled()
+    collected, modules = gc.isenabled(), len(sys.modules)
     gc.disable()
     try:
         yield
     finally:
+        if _alone and len(sys.modules) > modules:
+            gc.freeze()  # nor does any later one look through them
         if collected:
             gc.enable()

@@ -289,6 +289,22 @@ def test_channels_are_one_or_three(channels, tmp_path):
         sortograph.add_weights("resnet18.mine", tmp_path / "x.pth", mean=channels)
 
 
+@pytest.mark.usefixtures("added")
+def test_others_may_work_meanwhile(monkeypatch):
+    """Before the export, and with the pixels that the backbone will see; nothing is gained without one."""
+    done: list[object] = []
+    monkeypatch.setattr(opening, "_exported", lambda backbone: done.append("exported") or b"a graph")
+    for _ in range(2):
+        found = open_backbone(
+            "resnet18.mine",
+            settings=BackboneChoice(),
+            pixels=Pixels(size=128),
+            progress=silent,
+            meanwhile=done.append,
+        )
+    assert done == [found.backbone.preprocess, "exported"]
+
+
 # With torch and timm themselves
 
 WARM = """

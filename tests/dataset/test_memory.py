@@ -72,6 +72,16 @@ def test_a_file_that_was_just_written_is_read_again(root: Path) -> None:
         assert memory.known(["a.jpg", "b.jpg"], [(7, now, OLD), (7, OLD, now)]) == [None, None]
 
 
+def test_a_file_that_may_have_changed_since_it_was_read_is_read_again(root: Path) -> None:
+    began = time.time_ns() - 60 * 10**9
+    stamps = [(7, began - 3 * 10**9, OLD), (7, OLD, began + 10**9)]
+    with ScanMemory(root, began) as memory:
+        memory.keep("a.jpg", stamps[0], facts("a.jpg"))
+        memory.keep("b.jpg", stamps[1], facts("b.jpg"))
+    with ScanMemory(root) as memory:
+        assert [known is not None for known in memory.known(["a.jpg", "b.jpg"], stamps)] == [True, False]
+
+
 def test_more_photos_than_one_question_takes(root: Path) -> None:
     names = [f"{number}.jpg" for number in range(1203)]
     kept(root, *names)

@@ -18,7 +18,7 @@ import numpy as np
 from sortograph.api.finetuning import finetuned
 from sortograph.api.gains import Hope, Kind, Seen, hoped, weighed, with_more_time
 from sortograph.api.job import Job, Made, Maker, Rows
-from sortograph.api.opening import Opened, at_hand, is_exported, open_backbone
+from sortograph.api.opening import Meanwhile, Opened, at_hand, is_exported, open_backbone
 from sortograph.api.scratch import FromScratch
 from sortograph.api.steps import Attempt, Step, frozen, is_better, percent, tuned
 from sortograph.api.timing import ENDLESS, Budget, Diary, left, reserve
@@ -42,13 +42,18 @@ _TRIES = 16  # blank photos that tell the pace of a backbone all of whose embedd
 _EPOCHS, _TAUGHT, _FEW, _SELECT = 5, 9.0, 8, 40
 
 
-def auto_maker(settings: Recipe, progress: Progress, budget: Budget = ENDLESS) -> Maker:
-    """The maker for what is at hand: backbones with their weights, or else a network from scratch."""
+def auto_maker(
+    settings: Recipe, progress: Progress, budget: Budget = ENDLESS, meanwhile: Meanwhile | None = None
+) -> Maker:
+    """The maker for what is at hand: backbones with their weights, or else a network from scratch.
+
+    meanwhile: as for `open_backbone`
+    """
     if not settings.backbone.pretrained:
         return FromScratch(settings, progress, "they are not wanted")
     wanted = list(settings.auto.backbones) or at_hand()
     names = list(dict.fromkeys(ALIASES.get(name, name) for name in wanted))
-    first, passed = _first(settings, names or [ALIASES["fast"]], progress)
+    first, passed = _first(settings, names or [ALIASES["fast"]], progress, meanwhile)
     if first is None:
         return FromScratch(settings, progress, "; ".join(passed.values()))
     others = [name for name in names if name not in (*passed, first.backbone.name)]
@@ -56,7 +61,7 @@ def auto_maker(settings: Recipe, progress: Progress, budget: Budget = ENDLESS) -
 
 
 def _first(
-    settings: Recipe, names: Sequence[str], progress: Progress
+    settings: Recipe, names: Sequence[str], progress: Progress, meanwhile: Meanwhile | None
 ) -> tuple[Opened | None, dict[str, str]]:
     """The first backbone whose weights can be had, and why those before it could not.
 
@@ -65,7 +70,7 @@ def _first(
     passed: dict[str, str] = {}
     for name in names:
         try:
-            return _open(settings, name, progress), passed
+            return _open(settings, name, progress, meanwhile), passed
         except WeightsError as error:
             passed[name] = error.what
             if len(names) > 1:
@@ -73,8 +78,14 @@ def _first(
     return None, passed
 
 
-def _open(settings: Recipe, name: str, progress: Progress) -> Opened:
-    return open_backbone(name, settings=settings.backbone, pixels=settings.pixels, progress=progress)
+def _open(settings: Recipe, name: str, progress: Progress, meanwhile: Meanwhile | None = None) -> Opened:
+    return open_backbone(
+        name,
+        settings=settings.backbone,
+        pixels=settings.pixels,
+        progress=progress,
+        meanwhile=meanwhile,
+    )
 
 
 class _AutoMaker:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from sortograph.lazy import importing
 from sortograph.models import hub, registry
 from sortograph.models.aliases import ALIASES, best_of
 from sortograph.recipe import BackboneChoice, Pixels
-from sortograph.records import Backbone, Progress, Said
+from sortograph.records import Backbone, PreprocessSpec, Progress, Said
 
 FORMAT_VERSION = 1  # of what is kept; another one, and everything is made again
 _GRAPH, _ABOUT, _NAMES = "backbone.onnx", "backbone.json", "names"
@@ -34,13 +35,23 @@ class Opened:
     graph: bytes
 
 
+Meanwhile = Callable[[PreprocessSpec], None]
+
+
 def open_backbone(
-    name: str, *, settings: BackboneChoice, pixels: Pixels, progress: Progress, seed: int = 0
+    name: str,
+    *,
+    settings: BackboneChoice,
+    pixels: Pixels,
+    progress: Progress,
+    seed: int = 0,
+    meanwhile: Meanwhile | None = None,
 ) -> Opened:
     """The backbone of that name, or alias.
 
     pixels: what it sets of size, resize, interpolation and crop_share goes before what the weights say
     seed: of random weights, where `settings.pretrained` is false
+    meanwhile: is called before an export, which keeps one core busy, with what the backbone will see
 
     Tells through `progress` when it stands in another one for an alias, and when it exports.
     Raises UsageError for unknown names, WeightsError for weights that are not at hand, GateError when the
@@ -57,6 +68,8 @@ def open_backbone(
     graph = _kept(folder)
     if graph is None:
         progress(Said(f"exporting the backbone {backbone.name}, once; later runs find it in the cache"))
+        if meanwhile is not None:
+            meanwhile(backbone.preprocess)
         graph = _exported(backbone)
         _keep(folder, backbone, graph, progress)
     touch(folder)
@@ -112,8 +125,7 @@ def _cached(meant: str) -> bool:
 def _resolved(name: str, pretrained: bool, seed: int) -> Backbone:
     with importing():
         from sortograph.models.backbone import resolve
-
-        backbone = resolve(name, size=None, pretrained=pretrained, offline=hub.offline(), seed=seed)
+    backbone = resolve(name, size=None, pretrained=pretrained, offline=hub.offline(), seed=seed)
     if not (pretrained and registry.is_added(backbone.name)):
         _remember(name, backbone)
     return backbone
@@ -203,5 +215,4 @@ def _exported(backbone: Backbone) -> bytes:
     with importing():
         from sortograph.export.backbone import backbone_graph
         from sortograph.models.backbone import build_backbone
-
-        return backbone_graph(build_backbone(backbone), backbone)
+    return backbone_graph(build_backbone(backbone), backbone)

@@ -25,15 +25,17 @@ from sortograph.api.timing import Budget
 from sortograph.api.tracking import Tracking
 from sortograph.api.writing import check_place
 from sortograph.caches import cache_folder
-from sortograph.dataset import check_there, write_index
+from sortograph.dataset import check_there, read_ahead, write_index
 from sortograph.dataset.thinning import as_thinned, is_thinned
 from sortograph.errors import Interrupted, MissingExtra, RunError, UsageError, command
 from sortograph.features import FeatureKeeper
 from sortograph.files import write_atomic
+from sortograph.images.crew import shared_crew
 from sortograph.recipe import DEFAULT, Recipe, load_recipe, make_recipe, recipe_toml
-from sortograph.records import DatasetIndex, Progress, RunRecord, Said, silent
+from sortograph.records import DatasetIndex, PreprocessSpec, Progress, RunRecord, Said, silent
 
 if TYPE_CHECKING:
+    from sortograph.api.opening import Meanwhile
     from sortograph.training.checkpoint import Checkpoint
 
 _WEIGHTS = "weights.safetensors"
@@ -91,8 +93,9 @@ def train(
         runs.check_unused(Path(out))
     deadline = _deadline(settings, budget, began)
     check_there(source.photos)  # before a backbone is fetched for nothing
-    maker = maker_of(settings, told, deadline)
-    index = _read(source, settings, maker, told)
+    with _reading_ahead(source.photos, settings, new_only=deadline is not None) as meanwhile:
+        maker = maker_of(settings, told, deadline, meanwhile)
+        index = _read(source, settings, maker, told)
     folder = runs.new_run(settings.name, None if out is None else Path(out))
     job = Job(settings, index, maker.pixels, folder, began, told, source, deadline=deadline)
     with runs.lock(folder):
@@ -114,20 +117,44 @@ def _deadline(settings: Recipe, budget: float | None, began: float) -> float | N
     return None if budget is None else began + budget
 
 
-def maker_of(settings: Recipe, progress: Progress, deadline: float | None = None) -> Maker:
+@contextlib.contextmanager
+def _reading_ahead(photos: Path, settings: Recipe, new_only: bool) -> Iterator[Meanwhile]:
+    """Gives what begins to read the photos as a backbone will see them.
+
+    new_only: whether photos that an earlier scan has seen wait until it is clear what there is time for
+    """
+
+    def begin(spec: PreprocessSpec) -> None:
+        if len(settings.backbone.names) <= 1:  # each of several would begin
+            sizes, links = ((spec, 1.0),), settings.data.follow_links
+            read_ahead(photos, sizes, new_only=new_only, follow_links=links)
+
+    try:
+        yield begin
+    finally:
+        shared_crew().drop()
+
+
+def maker_of(
+    settings: Recipe,
+    progress: Progress,
+    deadline: float | None = None,
+    meanwhile: Meanwhile | None = None,
+) -> Maker:
     """What makes a model by this recipe.
 
     deadline: a reading of time.monotonic, by which embeddings of photos are to be made early enough
+    meanwhile: as for `open_backbone`
     """
     budget = Budget(deadline)
     if settings.model.kind == "backbone":
         from sortograph.api.transfer import TransferMaker
 
-        return TransferMaker(settings, progress, budget=budget)
+        return TransferMaker(settings, progress, budget=budget, meanwhile=meanwhile)
     if settings.model.kind == "auto":
         from sortograph.api.autopilot import auto_maker
 
-        return auto_maker(settings, progress, budget)
+        return auto_maker(settings, progress, budget, meanwhile)
     return NetworkMaker(settings, progress)
 
 

@@ -14,7 +14,7 @@ from sortograph.api.finetuning import check_finetuning, finetuned
 from sortograph.api.fitting import fitted
 from sortograph.api.job import Job, Made, Rows
 from sortograph.api.networks import check_labels
-from sortograph.api.opening import Opened, open_backbone
+from sortograph.api.opening import Meanwhile, Opened, open_backbone
 from sortograph.api.timing import ENDLESS, Budget, reserve
 from sortograph.dataset.halves import halved
 from sortograph.errors import RecipeError, counted
@@ -48,6 +48,7 @@ class TransferMaker:
         progress: Progress,
         opened: Sequence[Opened] | None = None,
         budget: Budget = ENDLESS,
+        meanwhile: Meanwhile | None = None,
     ) -> None:
         choice = settings.backbone
         if opened is None:
@@ -58,6 +59,7 @@ class TransferMaker:
                     pixels=settings.pixels,
                     progress=progress,
                     seed=settings.train.seed,
+                    meanwhile=meanwhile,
                 )
                 for name in choice.names
             ]

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from sortograph.cli import failures, streams
-from sortograph.lazy import importing
+from sortograph.lazy import importing, own_process
 
 _codes: list[int] = []  # the exit code of a program that has done its work
 
@@ -30,6 +30,7 @@ atexit.register(_leave)  # the first one is called last, when threads have ended
 
 def program() -> int:
     """`main` as the whole program: its exit code, with which the process is then to end without delay."""
+    own_process()
     code = main()
     _codes.append(code)
     return code

@@ -60,18 +60,25 @@ def read_entries(root: Path, entries: Sequence[Entry], keeper: Keeper | None, pr
 
     What an earlier scan has found is taken from its memory, where `keeper` has the pixels, too.
     """
-    columns, told = Columns.empty(len(entries)), _Told(len(entries), progress)
-    with ScanMemory(root) as memory:
+    columns, told, crew = Columns.empty(len(entries)), _Told(len(entries), progress), shared_crew()
+    with ScanMemory(root, crew.begun_at) as memory:
         missing = list(_not_remembered(root, entries, memory, keeper, columns))
         told.more(len(entries) - len(missing))
         paths = (entries[row].path for row, _ in missing)
-        readings = shared_crew().read(root, paths, keeper.sizes if keeper else ())
+        readings = crew.read(root, paths, keeper.sizes if keeper else ())
         for (row, stamp), reading in zip(missing, readings, strict=True):
             _take(columns, row, reading, keeper)
             if reading.facts is not None:
                 memory.keep(entries[row].path, stamp, reading.facts)
             told.more(1)
     return columns
+
+
+def unseen(root: Path, entries: Sequence[Entry]) -> list[str]:
+    """Paths of those that `read_entries` reads though its keeper wants nothing."""
+    with ScanMemory(root) as memory:
+        rows = _not_remembered(root, entries, memory, None, Columns.empty(len(entries)))
+        return [entries[row].path for row, _ in rows]
 
 
 def _not_remembered(

@@ -12,14 +12,16 @@ import numpy as np
 from sortograph.dataset.layouts import LAYOUTS, folder_listing
 from sortograph.dataset.listing import Entry, Listing, links_note
 from sortograph.dataset.names import check_class_names, shown
-from sortograph.dataset.reading import Columns, Keeper, read_entries
+from sortograph.dataset.reading import Columns, Keeper, read_entries, unseen
 from sortograph.dataset.table import table_listing
 from sortograph.errors import DataError, UsageError, listed, nearest
 from sortograph.images.archive import is_archive
+from sortograph.images.crew import shared_crew
 from sortograph.images.names import composed, natural_key
-from sortograph.records import SPLITS, DatasetIndex, Progress, Rejected, silent
+from sortograph.records import SPLITS, DatasetIndex, PreprocessSpec, Progress, Rejected, silent
 
 _MISSING = "no such folder or file"
+_AHEAD = 200_000_000  # bytes of pixels that may wait
 MINIMUM = 3  # photos of one class: one each for training, validation and test
 
 
@@ -48,13 +50,32 @@ def scan(
     if for_training:
         _refuse_single(listing, root)
     order = _class_order(listing, classes, root)
-    entries = sorted(listing.entries, key=lambda entry: natural_key(entry.path))
+    entries = _in_natural_order(listing)
     columns = read_entries(base, entries, keeper, progress)
     if for_training:
         _refuse_small(entries, columns.reasons, order, root)
     elif all(columns.reasons):
         raise _none_readable(entries, columns.reasons, root)
     return _index(base, order, listing, entries, columns)
+
+
+def read_ahead(
+    root: Path, sizes: Sequence[tuple[PreprocessSpec, float]], *, new_only: bool, follow_links: bool
+) -> None:
+    """Begin to read photos for a `scan` of the same folder whose keeper wants these sizes.
+
+    new_only: whether the keeper will want none of those that an earlier scan has seen
+
+    Raises DataError as `scan` does when the layout is not understood. `shared_crew().drop()` forgets them.
+    """
+    base, listing = _list(root, True, follow_links)
+    entries = _in_natural_order(listing)
+    paths = unseen(base, entries) if new_only else [entry.path for entry in entries if not entry.problem]
+    shared_crew().begin(base, paths, sizes, _AHEAD)
+
+
+def _in_natural_order(listing: Listing) -> list[Entry]:
+    return sorted(listing.entries, key=lambda entry: natural_key(entry.path))
 
 
 def _index(

@@ -14,6 +14,7 @@ from typing import IO, Any
 
 from sortograph.images.worker import READY, Job, receive, request
 
+_PIPE = 1 << 20  # bytes; more is for the administrator
 _PATIENCE = 5.0  # seconds that a worker may take to end
 _BOOT = "import sys; sys.path[:] = sys.argv[2:]; from {module} import main; main(int(sys.argv[1]))"
 # One thread each: the maths libraries take a stack and a start for every thread that they might use.
@@ -38,6 +39,7 @@ class Process:
             **_apart(),
         )
         self._requests, self._raw = _piped(self._process.stdin), _piped(self._process.stdout)
+        _widen(self._raw)
         self._replies = io.BufferedReader(self._raw, 1 << 16)
         self.pid = self._process.pid
         self.ready, self.owing, self.beat, self._condemned = False, 0, 0, -1
@@ -122,6 +124,17 @@ class Alone:
     def end(self) -> None: ...
 
     def forget(self) -> None: ...
+
+
+def _widen(pipe: io.FileIO) -> None:
+    """Room for several photos: the worker goes on while the thread at this end waits for the interpreter.
+
+    Linux alone lets that be chosen, and not for any number of pipes.
+    """
+    with contextlib.suppress(ImportError, AttributeError, OSError):
+        import fcntl
+
+        fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, _PIPE)
 
 
 def _piped(pipe: IO[bytes] | None) -> io.FileIO:

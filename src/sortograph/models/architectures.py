@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from sortograph.errors import MissingExtra, UsageError, nearest
+from sortograph.lazy import importing
 from sortograph.models import hub
 from sortograph.records import PreprocessSpec
 from sortograph.records.backbone import Argument, Library
@@ -277,7 +278,8 @@ def _unknown(name: str) -> UsageError:
 def _timm() -> Any:
     hub.prepare(hub.offline())
     try:
-        import timm
+        with importing():
+            import timm
     except ModuleNotFoundError as error:
         if error.name != "timm":
             raise
@@ -289,7 +291,8 @@ def _timm() -> Any:
 
 def _torchvision() -> Any:
     try:
-        from torchvision import models
+        with importing():
+            from torchvision import models
     except ModuleNotFoundError as error:
         if error.name != "torchvision":
             raise
