@@ -66,7 +66,7 @@ def test_a_program_that_is_alone_in_its_process_looks_at_libraries_never_again()
     code = (
         "import gc\nfrom sortograph import lazy\n"
         "def load(name):\n"
-        "    with lazy.importing(): __import__(name)\n"
+        "    with lazy.importing(early=True): __import__(name)\n"
         "    return gc.get_freeze_count()\n"
         "shared = load('json')\nlazy.own_process()\nloaded = load('http.client')\nheld = []\n"
         "held.append(held)\nagain = load('http.client')\nprint(shared, loaded > 1000, again - loaded)"

@@ -31,21 +31,25 @@ def getter(package: str, names: Mapping[str, Iterable[str]]) -> Callable[[str], 
 
 
 def own_process() -> None:
-    """To be called by a program that is alone in its process: what it imports stays until its end."""
+    """To be called by a program that is alone in its process."""
     global _alone
     _alone = True
 
 
 @contextmanager
-def importing() -> Iterator[None]:
+def importing(*, early: bool = False) -> Iterator[None]:
     """No garbage is collected meanwhile: of the objects that large libraries make while they are loaded,
-    hundreds of thousands, all stay, and each full collection looks through all of them."""
+    hundreds of thousands, all stay, and each full collection looks through all of them.
+
+    early: before there is anything but libraries. In a process of its own, no later collection looks through
+        them, either; garbage that was there would stay, too.
+    """
     collected, modules = gc.isenabled(), len(sys.modules)
     gc.disable()
     try:
         yield
     finally:
-        if _alone and len(sys.modules) > modules:
-            gc.freeze()  # nor does any later one look through them
+        if early and _alone and len(sys.modules) > modules:
+            gc.freeze()
         if collected:
             gc.enable()

@@ -12,9 +12,10 @@ import pytest
 from safetensors.numpy import load_file
 
 import sortograph
+from sortograph.dataset import Ahead
 from sortograph.errors import GateError, RecipeError, UsageError
 from sortograph.features import GraphEmbedder
-from sortograph.images.crew import Crew, shared_crew
+from sortograph.images.crew import Crew
 from sortograph.records import Said, Step
 from toy_backbones import SIDE, colours
 
@@ -47,64 +48,65 @@ def test_a_frozen_backbone_and_the_best_of_several_heads(stock, recipe, photos, 
     assert all(name.startswith("head.") for name in load_file(record.folder / "weights.safetensors"))
 
 
-@pytest.fixture
-def submitted(monkeypatch):
-    """The photos that were asked of workers, one list for each size."""
+@pytest.mark.parametrize("kind", ["backbone", "auto"])
+def test_photos_are_read_while_a_backbone_is_exported(stock, recipe, own_photos, monkeypatch, tmp_path, kind):
     names: dict[object, list[str]] = {}
     real = Crew.submit
 
-    def spy(crew, job, some):
+    def submit(crew, job, some):
         names.setdefault(job.sizes, []).extend(some)
         return real(crew, job, some)
 
-    monkeypatch.setattr(Crew, "submit", spy)
-    return names
-
-
-@pytest.mark.parametrize("kind", ["backbone", "auto"])
-def test_photos_are_read_while_a_backbone_is_exported(
-    stock, recipe, own_photos, submitted, monkeypatch, tmp_path, kind
-):
-    export, begun = opening_of(stock), []
-    monkeypatch.setattr(
-        f"sortograph.api.{'transfer' if kind == 'backbone' else 'autopilot'}.open_backbone", export
-    )
-    real = Crew.begin
-    monkeypatch.setattr(Crew, "begin", lambda crew, *given: begun.append(given) or real(crew, *given))
+    monkeypatch.setattr(Crew, "submit", submit)
+    room = "transfer" if kind == "backbone" else "autopilot"
+    begun = []
+    monkeypatch.setattr(f"sortograph.api.{room}.open_backbone", opening_of(stock, begun))
     given = {"recipe": recipe()} if kind == "backbone" else {"budget": 60.0}
     record = sortograph.train(own_photos, out=tmp_path / "run", **given)
-    assert len(begun) == 1
-    assert shared_crew().begun_at is None
     spec = stock["colours.test"].backbone.preprocess
-    assert len(submitted[((spec, 1.0),)]) == 30, "each photo once"
+    assert begun == [(spec, 30)]
+    assert len(names[((spec, 1.0),)]) == 30, "each photo once"
     plain = sortograph.train(own_photos, recipe=recipe(), out=tmp_path / "plain")
     assert record.fingerprint == plain.fingerprint
 
 
-def opening_of(stock):
-    """Opens toy backbones as if each had to be exported."""
+def opening_of(stock, begun):
+    """Opens toy backbones as if each had to be exported, which takes until all photos are begun."""
+    ahead = []
+    begin = Ahead.begin
+
+    def spy(self, coming, sizes):
+        begin(self, coming, sizes)
+        ahead.append(self)
 
     def give(name, *, meanwhile=None, **_):
         found = stock[name]
         if meanwhile is not None:
-            meanwhile(found.backbone.preprocess)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(Ahead, "begin", spy)
+                meanwhile(found.backbone.preprocess)
+            assert ahead[-1].has_pixels(((found.backbone.preprocess, 1.0),))
+            begun.append((found.backbone.preprocess, len(ahead[-1]._begun)))
         return found
 
     return give
 
 
 def test_an_export_that_fails_leaves_nothing_begun(stock, recipe, own_photos, monkeypatch, tmp_path):
-    export = opening_of(stock)
+    begun, dropped = [], []
+    export = opening_of(stock, begun)
+    drop = Ahead.drop
 
     def fail(*given, **named):
         export(*given, **named)
-        assert shared_crew().begun_at is not None
+        monkeypatch.setattr(Ahead, "drop", lambda ahead: dropped.append(len(ahead._begun)) or drop(ahead))
         raise GateError("answers otherwise")
 
     monkeypatch.setattr("sortograph.api.transfer.open_backbone", fail)
     with pytest.raises(GateError, match="answers otherwise"):
         sortograph.train(own_photos, recipe=recipe(), out=tmp_path / "run")
-    assert shared_crew().begun_at is None
+    assert dropped == [30]
+    assert begun
     assert not (tmp_path / "run").exists()
 
 

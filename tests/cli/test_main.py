@@ -82,6 +82,13 @@ def test_what_others_do_at_the_end_is_done():
     assert _program(others, "--version").stdout.splitlines()[1:] == ["thread", "handler"]
 
 
+def test_a_program_in_which_others_were_first_ends_as_usual():
+    code = "import atexit; atexit.register(lambda: print('earlier'))\n"
+    code += "import sys; from sortograph.cli.main import program; sys.exit(program())"
+    done = subprocess.run([sys.executable, "-c", code, "--version"], capture_output=True, text=True)
+    assert done.stdout.splitlines() == [f"sortograph {sortograph.__version__}", "earlier"]
+
+
 def test_a_main_that_is_called_by_others_ends_nothing():
     code = "from sortograph.cli.main import main; main(['--version']); raise SystemExit(7)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 7

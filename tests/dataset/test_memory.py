@@ -73,11 +73,11 @@ def test_a_file_that_was_just_written_is_read_again(root: Path) -> None:
 
 
 def test_a_file_that_may_have_changed_since_it_was_read_is_read_again(root: Path) -> None:
-    began = time.time_ns() - 60 * 10**9
-    stamps = [(7, began - 3 * 10**9, OLD), (7, OLD, began + 10**9)]
-    with ScanMemory(root, began) as memory:
-        memory.keep("a.jpg", stamps[0], facts("a.jpg"))
-        memory.keep("b.jpg", stamps[1], facts("b.jpg"))
+    read = time.time_ns() - 60 * 10**9
+    stamps = [(7, read - 3 * 10**9, OLD), (7, OLD, read - 10**9)]
+    with ScanMemory(root) as memory:
+        memory.keep("a.jpg", stamps[0], facts("a.jpg"), since=read)
+        memory.keep("b.jpg", stamps[1], facts("b.jpg"), since=read)
     with ScanMemory(root) as memory:
         assert [known is not None for known in memory.known(["a.jpg", "b.jpg"], stamps)] == [True, False]
 

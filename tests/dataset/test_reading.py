@@ -3,14 +3,14 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from sortograph.dataset import read_ahead, scan
 from sortograph.dataset import reading as module
+from sortograph.dataset import scan
 from sortograph.images.crew import Crew, shared_crew
 from sortograph.images.preprocess import prepare
 from sortograph.records import PhotoFacts, PreprocessSpec
@@ -94,61 +94,6 @@ def test_only_what_changed_is_read_again(pets: Path, photo, asked: list[str]) ->
     assert asked == ["cats/3.png", "dogs/13.png"]
     changed = found.sha256[found.paths.index("cats/3.png")]
     assert changed == hashlib.sha256((pets / "cats/3.png").read_bytes()).hexdigest()
-
-
-@pytest.fixture
-def begun(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """The paths that were begun."""
-    paths: list[str] = []
-    real = Crew.begin
-
-    def spy(crew: Crew, root: Path, names: Iterable[str], sizes, most: int) -> None:
-        paths.extend(names)
-        real(crew, root, paths, sizes, most)
-
-    monkeypatch.setattr(Crew, "begin", spy)
-    yield paths
-    shared_crew().drop()
-
-
-def test_photos_are_read_ahead_for_the_scan(pets: Path, begun: list[str], monkeypatch) -> None:
-    """The workers are asked for each photo once, and the scan finds what it finds without that."""
-    asked: list[str] = []
-    real = Crew.submit
-    monkeypatch.setattr(Crew, "submit", lambda crew, job, some: asked.extend(some) or real(crew, job, some))
-    (pets / "cats/bad.png").write_bytes(b"no photo")
-    read_ahead(pets, Kept.sizes, new_only=False, follow_links=False)
-    keeper = Kept()
-    found = scan(pets, keeper=keeper)
-    assert sorted(asked) == sorted([*found.paths, *(bad.path for bad in found.rejected)])
-    shared_crew().drop()
-    plain = scan(pets, keeper=(other := Kept()))
-    assert (found.fingerprint, found.rejected) == (plain.fingerprint, plain.rejected)
-    assert keeper.pixels.keys() == other.pixels.keys()
-
-
-def test_photos_that_were_seen_are_read_ahead_where_they_are_wanted(pets: Path, photo, begun, asked) -> None:
-    scan(pets)
-    photo("cats/20.png")
-    read_ahead(pets, Kept.sizes, new_only=True, follow_links=False)
-    assert begun == ["cats/20.png"]
-    begun.clear()
-    read_ahead(pets, Kept.sizes, new_only=False, follow_links=False)
-    assert len(begun) == 25
-
-
-def test_a_photo_that_changes_after_it_was_read_ahead_is_read_again(
-    pets: Path, photo, begun, monkeypatch
-) -> None:
-    monkeypatch.setattr("sortograph.dataset.memory._SETTLED", 0)
-    read_ahead(pets, Kept.sizes, new_only=False, follow_links=False)
-    time.sleep(0.3)
-    photo("cats/3.png", "another picture")
-    scan(pets, keeper=Kept())
-    content = hashlib.sha256((pets / "cats/3.png").read_bytes()).hexdigest()
-    shared_crew().drop()
-    found = scan(pets)
-    assert found.sha256[found.paths.index("cats/3.png")] == content
 
 
 def test_refusals_are_not_remembered(pets: Path, asked: list[str]) -> None:

@@ -45,7 +45,7 @@ class NetworkMaker:
 
     def make(self, job: Job, checkpoint: Checkpoint | None) -> Made:
         """Raises GateError when the loss is no number, StorageError when a checkpoint cannot be written."""
-        with importing():
+        with importing(early=True):
             from sortograph.export import to_onnx
             from sortograph.training.fit import fit, reference
             from sortograph.training.loop import Phase, Task

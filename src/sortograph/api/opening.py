@@ -123,7 +123,7 @@ def _cached(meant: str) -> bool:
 
 
 def _resolved(name: str, pretrained: bool, seed: int) -> Backbone:
-    with importing():
+    with importing(early=True):
         from sortograph.models.backbone import resolve
     backbone = resolve(name, size=None, pretrained=pretrained, offline=hub.offline(), seed=seed)
     if not (pretrained and registry.is_added(backbone.name)):
@@ -212,7 +212,7 @@ def _keep(folder: Path, backbone: Backbone, graph: bytes, progress: Progress) ->
 
 
 def _exported(backbone: Backbone) -> bytes:
-    with importing():
+    with importing(early=True):
         from sortograph.export.backbone import backbone_graph
         from sortograph.models.backbone import build_backbone
     return backbone_graph(build_backbone(backbone), backbone)

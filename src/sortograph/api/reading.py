@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sortograph.dataset import SplitPlan, cut, scan
+from sortograph.dataset import Ahead, SplitPlan, cut, scan
 from sortograph.dataset.groups import with_groups
-from sortograph.dataset.reading import Keeper
+from sortograph.dataset.reading import Hastened, Keeper
 from sortograph.dataset.twins import SIZE, Large, find_twins
 from sortograph.errors import DataError
 from sortograph.images.crew import shared_crew
@@ -41,14 +41,16 @@ def read_photos(
     *,
     keeper: Keeper | None = None,
     for_training: bool = True,
+    ahead: Ahead | None = None,
 ) -> Photos:
     """Scan, group and cut as the recipe says. Raises DataError, UsageError.
 
+    ahead: photos that were begun for the keeper
     for_training: whether too few photos or classes are refused, as `scan` has it
     """
     found = scan(
         photos,
-        keeper=keeper,
+        keeper=keeper if keeper is None or ahead is None else Hastened(keeper, ahead),
         classes=settings.data.classes or None,
         for_training=for_training,
         follow_links=settings.data.follow_links,

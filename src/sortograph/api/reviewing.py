@@ -271,8 +271,10 @@ def report(
             progress=progress,
         )
         pictures["samples"] = sample_sheet(index, shown.pixels, record.seed)
-        # A sheet that could not be drawn in the time, such as heatmaps, stays as the run has it.
-        pictures |= {name: sheet for name, sheet in photo_sheets(shown).items() if sheet}
+        sheets = photo_sheets(shown)
+        if not sheets.get("heatmaps"):
+            sheets.pop("heatmaps", None)  # there was no time for any: those of the run stay
+        pictures |= sheets
     return _written(record, index, pictures)
 
 

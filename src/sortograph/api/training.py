@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,14 +26,13 @@ from sortograph.api.timing import Budget
 from sortograph.api.tracking import Tracking
 from sortograph.api.writing import check_place
 from sortograph.caches import cache_folder
-from sortograph.dataset import check_there, read_ahead, write_index
+from sortograph.dataset import Ahead, ahead_of_scan, check_there, write_index
 from sortograph.dataset.thinning import as_thinned, is_thinned
 from sortograph.errors import Interrupted, MissingExtra, RunError, UsageError, command
 from sortograph.features import FeatureKeeper
 from sortograph.files import write_atomic
-from sortograph.images.crew import shared_crew
 from sortograph.recipe import DEFAULT, Recipe, load_recipe, make_recipe, recipe_toml
-from sortograph.records import DatasetIndex, PreprocessSpec, Progress, RunRecord, Said, silent
+from sortograph.records import DatasetIndex, Progress, RunRecord, Said, silent
 
 if TYPE_CHECKING:
     from sortograph.api.opening import Meanwhile
@@ -93,9 +93,12 @@ def train(
         runs.check_unused(Path(out))
     deadline = _deadline(settings, budget, began)
     check_there(source.photos)  # before a backbone is fetched for nothing
-    with _reading_ahead(source.photos, settings, new_only=deadline is not None) as meanwhile:
-        maker = maker_of(settings, told, deadline, meanwhile)
-        index = _read(source, settings, maker, told)
+    ahead = Ahead()
+    try:
+        maker = maker_of(settings, told, deadline, _beginning(ahead, source, settings, deadline))
+        index = _read(source, settings, maker, told, ahead=ahead)
+    finally:
+        ahead.drop()
     folder = runs.new_run(settings.name, None if out is None else Path(out))
     job = Job(settings, index, maker.pixels, folder, began, told, source, deadline=deadline)
     with runs.lock(folder):
@@ -117,22 +120,16 @@ def _deadline(settings: Recipe, budget: float | None, began: float) -> float | N
     return None if budget is None else began + budget
 
 
-@contextlib.contextmanager
-def _reading_ahead(photos: Path, settings: Recipe, new_only: bool) -> Iterator[Meanwhile]:
-    """Gives what begins to read the photos as a backbone will see them.
-
-    new_only: whether photos that an earlier scan has seen wait until it is clear what there is time for
-    """
-
-    def begin(spec: PreprocessSpec) -> None:
-        if len(settings.backbone.names) <= 1:  # each of several would begin
-            sizes, links = ((spec, 1.0),), settings.data.follow_links
-            read_ahead(photos, sizes, new_only=new_only, follow_links=links)
-
-    try:
-        yield begin
-    finally:
-        shared_crew().drop()
+def _beginning(ahead: Ahead, source: Source, settings: Recipe, deadline: float | None) -> Meanwhile:
+    """Has photos read as a backbone will see them. Where time is limited, those that an earlier scan has seen
+    wait until it is clear which of them there is time for."""
+    coming = partial(
+        ahead_of_scan,
+        source.photos,
+        follow_links=settings.data.follow_links,
+        new_only=deadline is not None,
+    )
+    return lambda spec: ahead.begin(coming, ((spec, 1.0),))
 
 
 def maker_of(
@@ -216,12 +213,17 @@ def _check_resumed(folder: Path, changed: bool) -> None:
 
 
 def _read(
-    source: Source, settings: Recipe, maker: Maker, progress: Progress, before: DatasetIndex | None = None
+    source: Source,
+    settings: Recipe,
+    maker: Maker,
+    progress: Progress,
+    before: DatasetIndex | None = None,
+    ahead: Ahead | None = None,
 ) -> DatasetIndex:
     """before: what the run that goes on had, where its time did not suffice for all photos"""
     if before is not None and is_thinned(before.notes) and isinstance(maker.keeper, FeatureKeeper):
         maker.keeper.until = time.monotonic()  # nothing is embedded that was left out
-    read = read_photos(source.photos, settings, progress, keeper=maker.keeper)
+    read = read_photos(source.photos, settings, progress, keeper=maker.keeper, ahead=ahead)
     if source.corrections is not None:
         read = corrected(read, source.corrections, settings, progress, maker.keeper)
     maker.flush()

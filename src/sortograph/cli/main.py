@@ -10,12 +10,14 @@ from collections.abc import Sequence
 from sortograph.cli import failures, streams
 from sortograph.lazy import importing, own_process
 
+# Whether nobody has asked so far to be called at the end: `_leave` is the last one then, after all threads.
+_is_first = getattr(atexit, "_ncallbacks", lambda: 1)() == 0
 _codes: list[int] = []  # the exit code of a program that has done its work
 
 
 def _leave() -> None:
     """Ends the process. The interpreter would take all libraries apart first: up to half a second."""
-    if not _codes:
+    if not (_codes and _is_first):
         return
     try:
         sys.stdout.flush()
@@ -25,7 +27,7 @@ def _leave() -> None:
     os._exit(_codes[0])
 
 
-atexit.register(_leave)  # the first one is called last, when threads have ended and all others were called
+atexit.register(_leave)
 
 
 def program() -> int:
@@ -46,11 +48,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(arguments: list[str]) -> int:
     if arguments[:1] == ["predict"]:  # without Typer, whose import takes longer than a prediction
-        with importing():
+        with importing(early=True):
             from sortograph.cli import predict
 
         return predict.run(arguments[1:])
-    with importing():
+    with importing(early=True):
         from sortograph.cli import app
 
     return app.run(arguments or ["--help"])

@@ -66,13 +66,9 @@ def _stamp(path: str) -> Stamp | None:
 
 
 class ScanMemory:
-    """Facts of the photos of one root, by path and stamp. To be closed.
+    """Facts of the photos of one root, by path and stamp. To be closed."""
 
-    since: when the first of them may have been read, in ns since the epoch; None: after its stamp was taken
-    """
-
-    def __init__(self, root: Path, since: int | None = None) -> None:
-        self._since = since
+    def __init__(self, root: Path) -> None:
         self._waiting: list[tuple[object, ...]] = []
         self._told = time.monotonic()
         self._base: sqlite3.Connection | None = None
@@ -117,19 +113,18 @@ class ScanMemory:
         except (sqlite3.Error, AttributeError, TypeError):
             return {}
 
-    def keep(self, path: str, stamp: Stamp | None, facts: PhotoFacts) -> None:
-        """Remember a photo; `stamp` was taken before it was read, or after `since`."""
-        if self._base is None or stamp is None or facts.look is None or self._is_fresh(stamp):
+    def keep(self, path: str, stamp: Stamp | None, facts: PhotoFacts, since: int | None = None) -> None:
+        """Remember a photo; `stamp` was taken before it was read.
+
+        since: when it was read, or earlier, in ns since the epoch; None for just now
+        """
+        if self._base is None or stamp is None or facts.look is None or _is_fresh(stamp, since):
             return
         look = np.asarray(facts.look, dtype=LOOK).tobytes()
         row = (os.fsencode(path), *stamp, bytes.fromhex(facts.sha256), facts.width, facts.height, look)
         self._waiting.append(row)
         if time.monotonic() - self._told > _COMMIT:
             self._commit()
-
-    def _is_fresh(self, stamp: Stamp) -> bool:
-        read = time.time_ns() if self._since is None else self._since
-        return max(stamp[1:]) > read - _SETTLED
 
     def _commit(self) -> None:
         waiting, self._waiting, self._told = self._waiting, [], time.monotonic()
@@ -138,6 +133,10 @@ class ScanMemory:
         with contextlib.suppress(sqlite3.Error, OverflowError):
             self._base.executemany("INSERT OR REPLACE INTO photos VALUES (?,?,?,?,?,?,?,?)", waiting)
             self._base.commit()
+
+
+def _is_fresh(stamp: Stamp, since: int | None) -> bool:
+    return max(stamp[1:]) > (time.time_ns() if since is None else since) - _SETTLED
 
 
 def _opened(file: Path) -> sqlite3.Connection:

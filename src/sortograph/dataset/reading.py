@@ -11,6 +11,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from sortograph.dataset.ahead import Ahead, Sizes
 from sortograph.dataset.listing import Entry
 from sortograph.dataset.memory import ScanMemory, Stamp, Stamps
 from sortograph.images.crew import Reading, shared_crew
@@ -55,30 +56,77 @@ class Columns:
         self.looks[row] = np.frombuffer(look, LOOK)[0]
 
 
-def read_entries(root: Path, entries: Sequence[Entry], keeper: Keeper | None, progress: Progress) -> Columns:
+@dataclass(frozen=True, slots=True)
+class Hastened:
+    """A keeper, and the photos that were begun for it."""
+
+    keeper: Keeper
+    ahead: Ahead
+
+
+def read_entries(
+    root: Path, entries: Sequence[Entry], keeper: Keeper | Hastened | None, progress: Progress
+) -> Columns:
     """Facts of every entry, or the reason why there are none, in the order of the entries.
 
     What an earlier scan has found is taken from its memory, where `keeper` has the pixels, too.
     """
-    columns, told, crew = Columns.empty(len(entries)), _Told(len(entries), progress), shared_crew()
-    with ScanMemory(root, crew.begun_at) as memory:
-        missing = list(_not_remembered(root, entries, memory, keeper, columns))
+    ahead = keeper.ahead if isinstance(keeper, Hastened) else None
+    kept = keeper.keeper if isinstance(keeper, Hastened) else keeper
+    columns, told = Columns.empty(len(entries)), _Told(len(entries), progress)
+    with ScanMemory(root) as memory:
+        missing = list(_not_remembered(root, entries, memory, kept, columns))
         told.more(len(entries) - len(missing))
-        paths = (entries[row].path for row, _ in missing)
-        readings = crew.read(root, paths, keeper.sizes if keeper else ())
-        for (row, stamp), reading in zip(missing, readings, strict=True):
-            _take(columns, row, reading, keeper)
+        photos = [(entries[row].path, stamp) for row, stamp in missing]
+        sizes = kept.sizes if kept else ()
+        for (row, stamp), (reading, since) in zip(
+            missing, _readings(root, photos, sizes, ahead), strict=True
+        ):
+            _take(columns, row, reading, kept)
             if reading.facts is not None:
-                memory.keep(entries[row].path, stamp, reading.facts)
+                memory.keep(entries[row].path, stamp, reading.facts, since)
             told.more(1)
+    if ahead is not None:
+        ahead.drop()
     return columns
 
 
-def unseen(root: Path, entries: Sequence[Entry]) -> list[str]:
-    """Paths of those that `read_entries` reads though its keeper wants nothing."""
+def coming(root: Path, entries: Sequence[Entry], new_only: bool) -> Iterator[tuple[str, Stamp]]:
+    """Photos that `read_entries` will read, with the stamps of their files.
+
+    new_only: leaves out those that an earlier scan has seen
+    """
+    if not new_only:
+        stamps = Stamps(root)
+        found = ((entry.path, stamps.of(entry.path)) for entry in entries if not entry.problem)
+        yield from ((path, stamp) for path, stamp in found if stamp is not None)
+        return
     with ScanMemory(root) as memory:
-        rows = _not_remembered(root, entries, memory, None, Columns.empty(len(entries)))
-        return [entries[row].path for row, _ in rows]
+        for row, stamp in _not_remembered(root, entries, memory, None, Columns.empty(len(entries))):
+            if stamp is not None:
+                yield entries[row].path, stamp
+
+
+def _readings(
+    root: Path, photos: Sequence[tuple[str, Stamp | None]], sizes: Sizes, ahead: Ahead | None
+) -> Iterator[tuple[Reading, int | None]]:
+    """Of each photo, and when it was read at the earliest where that was ahead."""
+    if ahead is None or not ahead.has_pixels(sizes):
+        if ahead is not None:
+            ahead.drop()
+        for reading in shared_crew().read(root, (path for path, _ in photos), sizes):
+            yield reading, None
+        return
+    is_begun = [ahead.has(path, stamp) for path, stamp in photos]
+    others = (path for (path, _), begun in zip(photos, is_begun, strict=True) if not begun)
+    readings = shared_crew().read(root, others, sizes)
+    for (path, _), begun in zip(photos, is_begun, strict=True):
+        if not begun:
+            yield next(readings), None
+        elif (taken := ahead.take(path)) is not None:
+            yield taken, ahead.since
+        else:
+            yield next(shared_crew().read(root, [path], sizes)), None
 
 
 def _not_remembered(

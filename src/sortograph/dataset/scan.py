@@ -4,31 +4,30 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from sortograph.dataset.layouts import LAYOUTS, folder_listing
 from sortograph.dataset.listing import Entry, Listing, links_note
+from sortograph.dataset.memory import Stamp
 from sortograph.dataset.names import check_class_names, shown
-from sortograph.dataset.reading import Columns, Keeper, read_entries, unseen
+from sortograph.dataset.reading import Columns, Hastened, Keeper, coming, read_entries
 from sortograph.dataset.table import table_listing
 from sortograph.errors import DataError, UsageError, listed, nearest
 from sortograph.images.archive import is_archive
-from sortograph.images.crew import shared_crew
 from sortograph.images.names import composed, natural_key
-from sortograph.records import SPLITS, DatasetIndex, PreprocessSpec, Progress, Rejected, silent
+from sortograph.records import SPLITS, DatasetIndex, Progress, Rejected, silent
 
 _MISSING = "no such folder or file"
-_AHEAD = 200_000_000  # bytes of pixels that may wait
 MINIMUM = 3  # photos of one class: one each for training, validation and test
 
 
 def scan(
     root: Path,
     *,
-    keeper: Keeper | None = None,
+    keeper: Keeper | Hastened | None = None,
     classes: Sequence[str] | None = None,
     for_training: bool = True,
     follow_links: bool = False,
@@ -36,7 +35,7 @@ def scan(
 ) -> DatasetIndex:
     """Find the photos of a folder, archive or CSV file, read each of them once, index them in natural order.
 
-    keeper   keeps the pixels of the photos on the way
+    keeper   keeps the pixels of the photos on the way; photos may have been begun for it
     classes  the order of the classes; must name exactly those that are found
     for_training  whether there must be two classes or more, of three readable photos each; else one photo is
                   enough
@@ -59,19 +58,16 @@ def scan(
     return _index(base, order, listing, entries, columns)
 
 
-def read_ahead(
-    root: Path, sizes: Sequence[tuple[PreprocessSpec, float]], *, new_only: bool, follow_links: bool
-) -> None:
-    """Begin to read photos for a `scan` of the same folder whose keeper wants these sizes.
+def ahead_of_scan(
+    root: Path, *, follow_links: bool, new_only: bool
+) -> tuple[Path, Iterator[tuple[str, Stamp]]]:
+    """For `Ahead.begin`: what `scan` will read.
 
-    new_only: whether the keeper will want none of those that an earlier scan has seen
-
-    Raises DataError as `scan` does when the layout is not understood. `shared_crew().drop()` forgets them.
+    new_only: whether its keeper will want none of those that an earlier scan has seen
+    Raises DataError as `scan` does when the layout is not understood.
     """
     base, listing = _list(root, True, follow_links)
-    entries = _in_natural_order(listing)
-    paths = unseen(base, entries) if new_only else [entry.path for entry in entries if not entry.problem]
-    shared_crew().begin(base, paths, sizes, _AHEAD)
+    return base, coming(base, _in_natural_order(listing), new_only)
 
 
 def _in_natural_order(listing: Listing) -> list[Entry]:

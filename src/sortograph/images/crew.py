@@ -27,7 +27,7 @@ from sortograph.images.process import Alone, Process, command
 from sortograph.images.worker import Job, Reading
 from sortograph.records import PreprocessSpec
 
-__all__ = ["Crew", "Limits", "Reading", "shared_crew"]
+__all__ = ["Crew", "Limits", "Reading", "at_once", "shared_crew"]
 
 _CHUNK = 8  # photos of one request
 _CHUNK_BYTES = 8_000_000  # of pixels that answer one request
@@ -61,8 +61,6 @@ class Crew:
     May be used by several threads at once.
     """
 
-    begun_at: int | None = None  # when `begin` was called, in ns since the epoch; None after `drop`
-
     def __init__(
         self,
         limits: Limits = _USUAL,
@@ -80,8 +78,6 @@ class Crew:
         self._changed = threading.Condition()
         self._queue: deque[_Chunk] = deque()
         self._hands: list[_Hand] = []
-        self._begun: dict[tuple[Job, tuple[str, ...]], Future[list[Reading]]] = {}
-        self.begun_at = None
         self._free = 0  # hands that wait for work
         self._watching = False
         self._misses = 0
@@ -102,15 +98,14 @@ class Crew:
         look: whether the facts hold a look
 
         Nothing is raised for a photo that cannot be read: its Reading says why. May be abandoned half-way.
-        What was begun with the same root, sizes and look, and the same first paths, is taken over.
         Raises CancelledError where the crew is closed meanwhile.
         """
         job = Job(root.absolute(), tuple(sizes), look)
-        waiting = deque[Future[list[Reading]]]()
+        length = at_once(job)
+        source, waiting = iter(paths), deque[Future[list[Reading]]]()
         try:
-            for some in _chunks(job, paths):
-                begun = self._begun.pop((job, tuple(some)), None)
-                waiting.append(begun or self.submit(job, some))
+            while some := list(islice(source, length)):
+                waiting.append(self.submit(job, some))
                 if len(waiting) >= _AHEAD * self.workers:
                     yield from waiting.popleft().result()
             while waiting:
@@ -118,25 +113,6 @@ class Crew:
         finally:
             for future in waiting:
                 future.cancel()
-
-    def begin(
-        self, root: Path, paths: Iterable[str], sizes: Sequence[tuple[PreprocessSpec, float]], most: int
-    ) -> None:
-        """Read the first of these photos, with their look, for a `read` that comes later, or `drop`.
-
-        most: bytes that their pixels may take
-        """
-        job = Job(root.absolute(), tuple(sizes))
-        now = time.time_ns()
-        self.begun_at = min(now, self.begun_at or now)
-        for some in _chunks(job, islice(paths, most // max(1, job.bytes_each()))):
-            self._begun[job, tuple(some)] = self.submit(job, some)
-
-    def drop(self) -> None:
-        """Forget what was begun and is not taken over."""
-        begun, self._begun, self.begun_at = self._begun, {}, None
-        for future in begun.values():
-            future.cancel()
 
     def pids(self) -> list[int]:
         """Process ids of the workers that run now."""
@@ -146,7 +122,6 @@ class Crew:
 
     def close(self) -> None:
         """End the workers, and what they are doing. A later `read` starts others."""
-        self.drop()
         with self._changed:
             hands, self._hands = self._hands, []
             chunks, self._queue = self._queue, deque()
@@ -342,11 +317,9 @@ class _Hand:
             self.worker.send(chunk.job, chunk.rest())
 
 
-def _chunks(job: Job, paths: Iterable[str]) -> Iterator[list[str]]:
-    """The photos of each request."""
-    length, source = max(1, min(_CHUNK, _CHUNK_BYTES // max(1, job.bytes_each()))), iter(paths)
-    while some := list(islice(source, length)):
-        yield some
+def at_once(job: Job) -> int:
+    """Photos that one request may ask for."""
+    return max(1, min(_CHUNK, _CHUNK_BYTES // max(1, job.bytes_each())))
 
 
 def _cores() -> int:

@@ -1,6 +1,6 @@
 """The one place where photo bytes become pixels.
 
-Every caller (scan, training, evaluation, prediction) comes through `open_photo`, so that all of them see
+Every caller (scan, training, evaluation, prediction) comes through `decoded`, so that all of them see
 the same picture: turned by its EXIF orientation, first frame, composited on white, sRGB, uint8.
 Pillow raises a dozen kinds of exception on damaged files; they are caught here and nowhere else.
 `docs/decoding.md` has the contract as a table.

@@ -14,7 +14,7 @@ from typing import IO, Any
 
 from sortograph.images.worker import READY, Job, receive, request
 
-_PIPE = 1 << 20  # bytes; more is for the administrator
+_PIPE = 1 << 18  # bytes; all pipes of a user together have 64 MB
 _PATIENCE = 5.0  # seconds that a worker may take to end
 _BOOT = "import sys; sys.path[:] = sys.argv[2:]; from {module} import main; main(int(sys.argv[1]))"
 # One thread each: the maths libraries take a stack and a start for every thread that they might use.

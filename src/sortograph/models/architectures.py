@@ -278,7 +278,7 @@ def _unknown(name: str) -> UsageError:
 def _timm() -> Any:
     hub.prepare(hub.offline())
     try:
-        with importing():
+        with importing(early=True):
             import timm
     except ModuleNotFoundError as error:
         if error.name != "timm":
