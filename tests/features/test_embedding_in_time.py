@@ -74,7 +74,7 @@ def test_photos_that_are_read_late_are_indexed_and_not_embedded(photos, embedder
 
 
 def test_what_was_indexed_before_is_not_read_again_where_time_is_short(photos, embedder, monkeypatch):
-    monkeypatch.setattr("sortograph.dataset.memory._is_fresh", lambda _stamp: False)
+    monkeypatch.setattr("sortograph.dataset.memory._SETTLED", 0)
     index = scan(photos)
     keeper = FeatureKeeper(embedder)
     keeper.until = 1000.0
