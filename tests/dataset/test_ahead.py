@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import wait
 from functools import partial
 from pathlib import Path
@@ -12,32 +12,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from keepers import Kept
 from sortograph.dataset import Ahead, ahead_of_scan, scan
 from sortograph.dataset import ahead as module
 from sortograph.dataset.reading import Hastened
 from sortograph.errors import DataError
 from sortograph.images.crew import Crew
 from sortograph.images.inspect import hash_of
-from sortograph.records import PhotoFacts, PreprocessSpec
+from sortograph.records import PreprocessSpec
 
-SPEC = PreprocessSpec(size=(8, 9))
-SIZES = ((SPEC, 1.0),)
+SIZES = Kept.sizes
 EACH = 8 * 9 * 3
-
-
-class Kept:
-    """Keeps pixels in memory."""
-
-    sizes = SIZES
-
-    def __init__(self) -> None:
-        self.pixels: dict[str, np.ndarray] = {}
-
-    def has(self, sha256: str) -> bool:
-        return sha256 in self.pixels
-
-    def keep(self, facts: PhotoFacts, pixels: Sequence[np.ndarray]) -> None:
-        (self.pixels[facts.sha256],) = pixels
 
 
 @pytest.fixture

@@ -3,34 +3,17 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from keepers import SPEC, Kept
 from sortograph.dataset import reading as module
 from sortograph.dataset import scan
 from sortograph.images.crew import Crew, shared_crew
 from sortograph.images.preprocess import prepare
-from sortograph.records import PhotoFacts, PreprocessSpec
-
-SPEC = PreprocessSpec(size=(8, 9))
-
-
-class Kept:
-    """Keeps pixels in memory."""
-
-    sizes = ((SPEC, 1.0),)
-
-    def __init__(self) -> None:
-        self.pixels: dict[str, np.ndarray] = {}
-
-    def has(self, sha256: str) -> bool:
-        return sha256 in self.pixels
-
-    def keep(self, facts: PhotoFacts, pixels: Sequence[np.ndarray]) -> None:
-        (self.pixels[facts.sha256],) = pixels
 
 
 @pytest.fixture
