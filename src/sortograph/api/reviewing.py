@@ -271,10 +271,9 @@ def report(
             progress=progress,
         )
         pictures["samples"] = sample_sheet(index, shown.pixels, record.seed)
-        sheets = photo_sheets(shown)
-        if not sheets.get("heatmaps"):
-            sheets.pop("heatmaps", None)  # there was no time for any: those of the run stay
-        pictures |= sheets
+        # Where there was no time for any heatmap, those of the run stay.
+        drawn = photo_sheets(shown).items()
+        pictures |= {name: sheet for name, sheet in drawn if sheet or name != "heatmaps"}
     return _written(record, index, pictures)
 
 

@@ -78,10 +78,8 @@ def read_entries(
         missing = list(_not_remembered(root, entries, memory, kept, columns))
         told.more(len(entries) - len(missing))
         photos = [(entries[row].path, stamp) for row, stamp in missing]
-        sizes = kept.sizes if kept else ()
-        for (row, stamp), (reading, since) in zip(
-            missing, _readings(root, photos, sizes, ahead), strict=True
-        ):
+        readings = _readings(root, photos, kept.sizes if kept else (), ahead)
+        for (row, stamp), (reading, since) in zip(missing, readings, strict=True):
             _take(columns, row, reading, kept)
             if reading.facts is not None:
                 memory.keep(entries[row].path, stamp, reading.facts, since)

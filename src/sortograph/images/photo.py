@@ -13,20 +13,17 @@ class Photo:
 
     def __init__(self, data: bytes) -> None:
         self._data, self._held = data, dict[int, Opened]()
-        self._image, self._stored, self._on_side = None, (0, 0), False
+        self._image, self._size = None, (0, 0)
         if data.startswith(JPEG):
             with photo_errors():
                 self._image = header(data)
-                self._on_side = lies_on_side(self._image)
-            self._stored = self._image.size
+                width, height = self._image.size
+                self._size = (height, width) if lies_on_side(self._image) else (width, height)
 
     @property
     def size(self) -> tuple[int, int]:
         """Width and height of the full picture, after EXIF turning."""
-        if not any(self._stored):
-            return self.at((1, 1)).image.size
-        width, height = self._stored
-        return (height, width) if self._on_side else (width, height)
+        return self._size if any(self._size) else self.at((1, 1)).image.size
 
     def at(self, at_least: tuple[int, int]) -> Opened:
         """What `open_photo(data, at_least)` gives."""
@@ -40,6 +37,5 @@ class Photo:
     def _shrunk_by(self, at_least: tuple[int, int]) -> int:
         """As Pillow's `draft` has it."""
         height, width = (spare(side) for side in at_least)
-        across, down = self._stored
-        most = min(across // height, down // width) if self._on_side else min(across // width, down // height)
+        most = min(self._size[0] // width, self._size[1] // height)
         return next((factor for factor in (8, 4, 2) if factor <= most), 1)

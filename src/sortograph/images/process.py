@@ -127,7 +127,7 @@ class Alone:
 
 
 def _widen(pipe: io.FileIO) -> None:
-    """Room for several photos: the worker goes on while the thread at this end waits for the interpreter.
+    """Room for a photo as models take it: the worker goes on while the thread at this end has to wait.
 
     Linux alone lets that be chosen, and not for any number of pipes.
     """
