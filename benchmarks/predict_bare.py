@@ -4,7 +4,7 @@
     python benchmarks/predict_bare.py loop --list PHOTOS.txt --model MODEL.onnx
 
 parts  every photo decoded and resized by one thread; then ONNX Runtime on the arrays, one thread, batches of
-       1 to 8 and the best of them. `core_seconds` is decoding and inference together, so that
+       1 to 32 and the best of them. `core_seconds` is decoding and inference together, so that
        cores / (core_seconds / photos) bounds what any program may do with both.
 loop   each photo opened, converted and resized by Pillow at its full size, and run by itself, with ONNX
        Runtime's own number of threads
@@ -23,7 +23,7 @@ import numpy as np
 import onnxruntime
 from PIL import Image
 
-TRIED = 128  # photos that the size of batches is chosen by
+TRIED, BATCHES = 128, (1, 2, 4, 8, 16, 32)  # photos that the size of batches is chosen by
 
 
 def session(model: Path, threads: int) -> Any:
@@ -50,7 +50,7 @@ def parts(paths: list[str], model: Path) -> dict[str, float]:
     core = time.process_time()
     photos = [to_pixels(path, spec) for path in paths]
     decoding = time.process_time() - core
-    tries = {batch: inference(run, name, photos[:TRIED], batch) for batch in (1, 2, 4, 8)}
+    tries = {batch: inference(run, name, photos[:TRIED], batch) for batch in BATCHES}
     best = inference(run, name, photos, min(tries, key=lambda batch: tries[batch]))
     return {"decode_core_seconds": decoding, "inference_core_seconds": best, "core_seconds": decoding + best}
 

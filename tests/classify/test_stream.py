@@ -51,7 +51,7 @@ def test_what_comes_while_another_is_answered_does_not_wait_for_it():
     assert list(ordered(iter(range(2)), work, Pace((1,), 2), lambda: next(looks, False))) == [0, 1]
 
 
-def test_batches_that_were_cut_short_do_not_choose_the_size(monkeypatch):
+def test_calls_that_were_cut_short_do_not_choose_the_size(monkeypatch):
     clock, slow = Clock(), 30
     monkeypatch.setattr(stream, "_clock", clock)
     pace = Pace((1, 2, 4), 1)
@@ -70,9 +70,12 @@ def test_batches_that_were_cut_short_do_not_choose_the_size(monkeypatch):
 
     sizes = []
 
-    def work(batch):
-        sizes.append(len(batch))
-        return pace.timed(call)(batch)
+    def noted(photos):
+        sizes.append(len(photos))
+        return call(photos)
+
+    def work(chunk):
+        return [photo for found in pace.calls(noted, chunk) for photo in found]
 
     assert list(ordered(source(), work, pace, lambda: taken < slow)) == list(range(200))
     assert sizes[: slow - 1] == [1] * (slow - 1)
@@ -133,14 +136,16 @@ def test_the_batch_that_takes_the_least_time_is_kept(monkeypatch, fixed, each, b
         clock.now += fixed + each * len(photos) * (1.06 if len(photos) == 8 else 1)
         return photos
 
-    call = pace.timed(model)
     sizes = []
     for _ in range(20):
-        sizes.append(pace.size())
-        call(list(range(sizes[-1])))
-    assert sizes[:12] == [1, 1, 1, 2, 2, 2, 4, 4, 4, 8, 8, 8]
+        sizes.append(pace.chunk())
+        assert list(pace.calls(model, list(range(sizes[-1])))) == [list(range(sizes[-1]))]
+    assert sizes[:12] == [1, 2, 4, 8] * 3
     assert set(sizes[12:]) == {best}
     assert best_size({1: 1.0}) == 1
+    calls = list(pace.calls(model, list(range(11))))
+    assert {len(call) for call in calls[:-1]} <= {best}
+    assert [photo for call in calls for photo in call] == list(range(11))
 
 
 def test_photos_that_cannot_be_read_do_not_keep_it_from_choosing(monkeypatch):
@@ -152,15 +157,75 @@ def test_photos_that_cannot_be_read_do_not_keep_it_from_choosing(monkeypatch):
         clock.now += 1.0 * len(photos)
         return photos
 
-    call = pace.timed(model)
-    for number in range(9):
-        call(list(range(max(1, pace.size() - (number > 5)))))  # one photo of each batch of four is lost
-    assert pace.size() == 1
+    for _ in range(9):
+        asked = pace.chunk()
+        list(pace.calls(model, list(range(asked - (asked == 4)))))  # one photo of each four is lost
+    assert pace.chunk() == 1
 
 
 def test_a_batch_size_that_was_given_is_kept():
     pace = Pace((5,), 2)
-    assert [pace.size() for _ in range(3)] == [5, 5, 5]
+    assert [pace.chunk() for _ in range(3)] == [5, 5, 5]
+    assert [len(call) for call in pace.calls(list, list(range(12)))] == [5, 5, 2]
+
+
+def chunks(pace, clock, each, count):
+    """The chunks that a job of as many photos is cut into, where each takes as many seconds."""
+    sizes = []
+
+    def work(chunk):
+        clock.now += each * len(chunk)
+        sizes.append(len(chunk))
+        return chunk
+
+    left = count
+    while left:
+        size = min(pace.chunk(), left)
+        for part in pace.parts(list(range(size)), size):
+            pace.guarded(work, part)
+        left -= size
+    return sizes
+
+
+@pytest.mark.parametrize(("each", "largest"), [(0.001, 32), (0.02, 10), (0.05, 4), (0.5, 2)])
+def test_chunks_grow_as_far_as_they_are_quick(each, largest):
+    clock = Clock()
+    sizes = chunks(Pace((2,), 2, clock, most=32), clock, each, 2000)
+    assert sizes[0] == 2
+    assert max(sizes) == largest
+    for done, size in enumerate(sizes):
+        # No thread gets more at once than an eighth of its share so far, but for one call.
+        assert size == 2 or size <= sum(sizes[:done]) / (2 * 8)
+
+
+def test_a_photo_that_takes_long_makes_the_next_chunk_small():
+    clock = Clock()
+    pace = Pace((1,), 1, clock, most=32)
+    chunks(pace, clock, 0.001, 1000)
+    assert pace.chunk() == 32
+    pace.guarded(lambda chunk: setattr(clock, "now", clock.now + 3.0), [0])
+    assert pace.chunk() == 1
+
+
+def test_where_the_source_ends_all_threads_share_the_rest():
+    clock = Clock()
+    pace = Pace((1,), 3, clock, most=32)
+    assert pace.parts(list(range(7)), 32) == [[0, 1, 2], [3, 4, 5], [6]]
+    assert pace.parts([0], 32) == [[0]]
+    assert pace.parts(list(range(32)), 32) == [list(range(32))]
+
+
+def test_as_long_as_fewer_threads_are_tried_chunks_stay_small():
+    clock = Clock()
+    pace = Pace((1,), 8, clock, most=32)
+    sizes = []
+    for _ in range(4000):
+        sizes.append(pace.chunk())
+        clock.now += 0.001 * sizes[-1]
+        pace.parts([0] * sizes[-1], sizes[-1])
+        pace.guarded(lambda chunk: chunk, [0] * sizes[-1])
+    assert set(sizes[:1000]) == {1}  # for a second all of them work, for another half of them
+    assert sizes[-1] > 8
 
 
 @pytest.mark.parametrize(("faster", "limit"), [(1.0, 8), (1.2, 4)])

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import socket
 import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -170,38 +170,66 @@ def test_unreadable_file(tmp_path: Path) -> None:
         read_bytes(path)
 
 
-class Growing(io.BytesIO):
-    """A file that was shorter when its size was asked for; remembers how much was asked of it."""
+@pytest.fixture
+def opened(tmp_path: Path) -> Iterator[Callable[[bytes], int]]:
+    """Opens a file of some content."""
+    handles: list[int] = []
 
-    def __init__(self, data: bytes) -> None:
-        super().__init__(data)
-        self.asked: list[int | None] = []
+    def make(data: bytes) -> int:
+        (tmp_path / "file").write_bytes(data)
+        handles.append(os.open(tmp_path / "file", os.O_RDONLY | getattr(os, "O_BINARY", 0)))
+        return handles[-1]
 
-    def read(self, size: int | None = -1) -> bytes:
-        self.asked.append(size)
-        return super().read(size)
-
-
-def test_no_more_is_asked_for_than_there_is() -> None:
-    file = Growing(b"x" * 100)
-    assert module._read(file, 100) == b"x" * 100
-    assert file.asked == [101]
+    yield make
+    for handle in handles:
+        os.close(handle)
 
 
-@pytest.mark.parametrize("before", [0, 1, 50, 99])
-def test_a_file_that_grows_meanwhile_is_read_to_its_end(before: int) -> None:
+@pytest.fixture
+def asked_for(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many bytes the system was asked for, call by call."""
+    asked: list[int] = []
+    read = os.read
+
+    def noted(handle: int, size: int) -> bytes:
+        asked.append(size)
+        return read(handle, size)
+
+    monkeypatch.setattr(os, "read", noted)
+    return asked
+
+
+def test_no_more_is_asked_for_than_there_is(opened: Callable[[bytes], int], asked_for: list[int]) -> None:
+    assert module._read(opened(b"x" * 100), 100) == b"x" * 100
+    assert asked_for == [101]
+
+
+@pytest.mark.parametrize("before", [0, 1, 50, 99, 101, 200])
+def test_a_file_that_changes_meanwhile_is_read_to_its_end(
+    before: int, opened: Callable[[bytes], int]
+) -> None:
     data = bytes(range(100))
-    assert module._read(Growing(data), before) == data
+    assert module._read(opened(data), before) == data
+
+
+def test_a_file_that_comes_in_pieces_is_read_to_its_end(
+    opened: Callable[[bytes], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = os.read
+    monkeypatch.setattr(os, "read", lambda handle, size: read(handle, min(size, 7)))
+    assert module._read(opened(bytes(range(100))), 100) == bytes(range(100))
 
 
 @pytest.mark.parametrize("before", [0, 50, 100])
-def test_a_file_that_grows_past_the_limit_is_refused(before: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_grows_past_the_limit_is_refused(
+    before: int, opened: Callable[[bytes], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "MAX_BYTES", 100)
-    file = Growing(b"x" * 1000)
+    handle = opened(b"x" * 1000)
     with pytest.raises(PhotoError, match="above the limit"):
-        module._read(file, before)
-    assert file.tell() == 101
-    assert module._read(Growing(b"x" * 100), before) == b"x" * 100
+        module._read(handle, before)
+    assert os.lseek(handle, 0, os.SEEK_CUR) == 101
+    assert module._read(opened(b"x" * 100), before) == b"x" * 100
 
 
 def test_too_large_files_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

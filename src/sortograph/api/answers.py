@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sortograph.bundle.runtime import Bundle, open_bundle
+from sortograph.bundle.runtime import Bundle, in_calls, open_bundle
 from sortograph.dataset.halves import reserved
 from sortograph.dataset.names import shown
 from sortograph.errors import RunError, counted
@@ -189,5 +189,5 @@ def ask(index: DatasetIndex, folders: Sequence[Path], progress: Progress) -> Rig
 
 
 def _named(bundle: Bundle, pixels: Mapping[PreprocessSpec, NDArray[np.uint8]]) -> list[str]:
-    best = bundle.run(pixels[bundle.manifest.preprocess]).logits.argmax(axis=1)
+    best = in_calls(bundle.run)(pixels[bundle.manifest.preprocess]).logits.argmax(axis=1)
     return [bundle.manifest.classes[k] for k in best.tolist()]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sortograph.api.opening import is_exported, open_backbone
 from sortograph.bundle.engine import onnxruntime
 from sortograph.bundle.reading import bundle_file
-from sortograph.bundle.runtime import Bundle, open_bundle
+from sortograph.bundle.runtime import Bundle, in_calls, open_bundle
 from sortograph.errors import SortographError, UsageError
 from sortograph.features import FeatureKeeper, GraphEmbedder
 from sortograph.models import registry
@@ -104,4 +104,4 @@ class BundleEmbedder:
 
     def embed(self, photos: NDArray[np.uint8]) -> NDArray[np.float32]:
         """uint8 (N, H, W, 3) of the spec's size, N ≥ 1 → float32 (N, D). Raises DataError, BundleError."""
-        return self._bundle.run(photos).embedding
+        return in_calls(self._bundle.run)(photos).embedding

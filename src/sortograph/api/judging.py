@@ -11,11 +11,9 @@ from numpy.typing import NDArray
 
 import sortograph
 from sortograph.api.job import Job, Made, Rows
-from sortograph.bundle import guard
-from sortograph.bundle.engine import open_session
 from sortograph.bundle.golden import golden_photos
 from sortograph.bundle.reading import FILE_NAME
-from sortograph.bundle.runtime import Answers
+from sortograph.bundle.runtime import Run, asked
 from sortograph.bundle.store import write_bundle
 from sortograph.dataset.halves import reserved
 from sortograph.errors import GateError
@@ -38,7 +36,6 @@ _BATCH = 32
 _CHOOSING = ("accuracy", "balanced_accuracy", "macro_f1", "log_loss")  # what a run may be chosen by
 _PARITY_PHOTOS = 256
 _LARGE_PHOTOS = 64  # backbones take tens of milliseconds for one
-Run = Callable[[NDArray[np.uint8]], Answers]
 Pixels = Callable[[NDArray[np.int64]], NDArray[np.uint8]]
 
 
@@ -73,12 +70,7 @@ def judge_and_bundle(job: Job, made: Made) -> Judged:
     Raises GateError when the exported model answers otherwise than the one that was taught.
     """
     index, where = job.index, str(job.folder / FILE_NAME)
-    guard.check(made.graph, where)
-    session = open_session(made.graph, where)
-
-    def run(photos: NDArray[np.uint8]) -> Answers:
-        return Answers(*session.run(list(guard.OUTPUTS), {guard.INPUT: np.ascontiguousarray(photos)}))
-
+    run = asked(made.graph, where)
     _check(job, made, run, where)
     found = {
         split: _answered(job, made, split, run)

@@ -21,7 +21,7 @@ from sortograph.api.placing import NEW, matched, placed, run_index
 from sortograph.api.telling import tell_rejected
 from sortograph.api.writing import check_place
 from sortograph.bundle.reading import FILE_NAME, bundle_file
-from sortograph.bundle.runtime import Bundle, open_bundle
+from sortograph.bundle.runtime import Bundle, in_calls, open_bundle
 from sortograph.errors import DataError, PhotoError, RunError, UsageError, command
 from sortograph.evaluation import judge_all
 from sortograph.images.inspect import read_photo
@@ -212,7 +212,7 @@ def _answered(index: DatasetIndex, bundle: Bundle, progress: Progress) -> dict[s
         return _prepared(index, rows, bundle)
 
     return {
-        split: predict_split(index, split, bundle.run, pixels, progress)
+        split: predict_split(index, split, in_calls(bundle.run), pixels, progress)
         for split in (*SPLITS, NEW)
         if len(index.rows(split))
     }
@@ -264,7 +264,7 @@ def report(
             index=index,
             found=_answered(index, bundle, progress),
             pixels=lambda rows: _prepared(index, rows, bundle),
-            run=bundle.run,
+            run=in_calls(bundle.run),
             seed=record.seed,
             temperature=bundle.manifest.temperature,
             seconds=_HEATMAP_SECONDS,

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sortograph.api.judging import Answered, Pixels, Run
+from sortograph.api.judging import Answered, Pixels
+from sortograph.bundle.runtime import Run
 from sortograph.explaining.neighbours import nearest
 from sortograph.explaining.occlusion import LEAST_CALLS, MOST_CALLS, Heat, occlusion
 from sortograph.records import DatasetIndex, PredictionTable, Progress, Said, silent

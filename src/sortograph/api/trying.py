@@ -15,8 +15,7 @@ from sortograph import runs
 from sortograph.api.job import Job, Made, Source
 from sortograph.api.reading import read_photos
 from sortograph.api.training import maker_of
-from sortograph.bundle import guard
-from sortograph.bundle.engine import open_session
+from sortograph.bundle.runtime import asked
 from sortograph.diagnosis import trials
 from sortograph.diagnosis.trials import BASELINE, Outcome
 from sortograph.diagnosis.view import RunView
@@ -205,11 +204,9 @@ def _table(job: Job, made: Made, split: str) -> PredictionTable:
 
 
 def _asked(job: Job, made: Made, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-    session = open_session(made.graph, job.folder.name)
+    run = asked(made.graph, job.folder.name)
     parts = [rows[start : start + _BATCH] for start in range(0, len(rows), _BATCH)]
-    return np.concatenate(
-        [session.run(["logits"], {guard.INPUT: job.pixels.evaluation(job.index, part)})[0] for part in parts]
-    )
+    return np.concatenate([run(job.pixels.evaluation(job.index, part)).logits for part in parts])
 
 
 def _write(folder: Path, index: DatasetIndex, made: Made, tables: dict[str, PredictionTable]) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,6 +31,47 @@ class Answers(NamedTuple):
     logits: NDArray[np.float32]
     embedding: NDArray[np.float32]
     likeness: NDArray[np.float32] | None = None
+
+
+Run = Callable[[NDArray[np.uint8]], Answers]
+_CALL_PIXELS = 1 << 18  # of the photos of one call, where nobody asks for more
+
+
+def in_calls(run: Run) -> Run:
+    """`run`, for any number of photos N ≥ 1: called with a few at a time.
+
+    32 photos of 224 pixels at once need 300 MB, which the system has to provide first, and outgrow the
+    caches: MobileNetV2's first such call takes 0.7 s on two cores and a later one 0.12, against 0.18 and
+    0.10 s of calls with 4 photos.
+    """
+
+    def run_all(photos: NDArray[np.uint8]) -> Answers:
+        count = max(1, _CALL_PIXELS // max(1, math.prod(photos.shape[1:3])))
+        if len(photos) <= count:
+            return run(photos)
+        parts = [run(photos[k : k + count]) for k in range(0, len(photos), count)]
+        likeness = [part.likeness for part in parts if part.likeness is not None]
+        return Answers(
+            np.concatenate([part.probabilities for part in parts]),
+            np.concatenate([part.logits for part in parts]),
+            np.concatenate([part.embedding for part in parts]),
+            np.concatenate(likeness) if likeness else None,
+        )
+
+    return run_all
+
+
+def asked(graph: bytes, where: str, threads: int | None = None) -> Run:
+    """Opens a graph that is in no bundle yet, for any number of photos.
+
+    Raises BundleError when the graph is not allowed in a bundle, or ONNX Runtime refuses it.
+    """
+    guard.check(graph, where)
+    session = open_session(graph, where, threads)
+    outputs = list(guard.OUTPUTS)
+    return in_calls(
+        lambda photos: Answers(*session.run(outputs, {guard.INPUT: np.ascontiguousarray(photos)}))
+    )
 
 
 class Bundle:

@@ -6,7 +6,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from functools import partial
-from itertools import chain, islice
+from itertools import chain, islice, starmap
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 Pixels = NDArray[np.uint8]
 Likeness = NDArray[np.floating] | None
-Shares = Callable[[Sequence[Pixels]], tuple[NDArray[np.floating], Likeness]]
+Rows = tuple[NDArray[np.floating], Likeness]  # (N, C), and (N,) where likeness is known
+Shares = Callable[[Sequence[Pixels]], Rows]
 Read = tuple[str, Pixels | str]  # a name, and pixels or the reason why there are none
 
 NAMED = 3  # classes that a reason may name
@@ -45,7 +46,7 @@ class Answering(ABC):
         """What the model sees, uint8 (H, W, 3). Raises PhotoError when unreadable."""
 
     @abstractmethod
-    def _probabilities(self, photos: Sequence[Pixels]) -> tuple[NDArray[np.floating], Likeness]:
+    def _probabilities(self, photos: Sequence[Pixels]) -> Rows:
         """For N ≥ 1 results of `_pixels`: (N, C), rows sum to 1; and (N,) where likeness is known."""
 
     def _probabilities_of_many(self) -> Shares:
@@ -71,7 +72,7 @@ class Answering(ABC):
         a `top_k` below 1, BundleError when the model fails.
         """
         check_count(top_k, "top_k")
-        return self._predictions([self._read(photo)], self._probabilities, top_k)[0]
+        return self._predictions([self._read(photo)], self._at_once, top_k)[0]
 
     def predict_many(
         self,
@@ -111,7 +112,7 @@ class Answering(ABC):
 
         Raises BundleError when the model fails.
         """
-        return self._predictions(list(zip(names, pixels, strict=True)), self._probabilities, top_k)
+        return self._predictions(list(zip(names, pixels, strict=True)), self._at_once, top_k)
 
     def _stream(
         self, photos: Iterator[Photo], top_k: int, make_pace: Callable[[], Pace], idle: Callable[[], bool]
@@ -128,8 +129,10 @@ class Answering(ABC):
         shares = self._probabilities_of_many()
         pace = make_pace()
 
-        def answer(batch: Sequence[Photo]) -> list[Prediction]:
-            return self._predictions([self._read(photo) for photo in batch], pace.timed(shares), top_k)
+        def answer(chunk: Sequence[Photo]) -> list[Prediction]:
+            return self._predictions(
+                [self._read(photo) for photo in chunk], partial(pace.calls, shares), top_k
+            )
 
         yield from ordered(chain(first, second, photos), answer, pace, idle)
 
@@ -142,16 +145,17 @@ class Answering(ABC):
         shares = self._probabilities_of_many()
         pace = make_pace()
 
-        def answer(batch: Sequence[Read]) -> list[Prediction]:
-            return self._predictions(batch, pace.timed(shares), top_k)
+        def answer(chunk: Sequence[Read]) -> list[Prediction]:
+            return self._predictions(chunk, partial(pace.calls, shares), top_k)
 
         yield from ordered(read_apart(photos, self._spec(), pace.runners), answer, pace)
 
     def _pace(self, batch_size: int | None, threads: int | None) -> Pace:
-        from sortograph.classify.stream import Pace, batch_sizes
+        from sortograph.classify.stream import Pace, batch_sizes, largest_chunk
 
-        sizes = batch_sizes(self._spec().size) if batch_size is None else (batch_size,)
-        return Pace(sizes, threads)
+        size = self._spec().size
+        sizes = batch_sizes(size) if batch_size is None else (batch_size,)
+        return Pace(sizes, threads, most=largest_chunk(size))
 
     def _read(self, photo: Photo) -> Read:
         name = name_of(photo)
@@ -160,13 +164,18 @@ class Answering(ABC):
         except PhotoError as error:
             return name, error.what
 
-    def _predictions(self, batch: Sequence[Read], shares: Shares, top_k: int) -> list[Prediction]:
-        """One answer each."""
-        readable = [found for _, found in batch if not isinstance(found, str)]
-        rows = _rows(*shares(readable)) if readable else iter(())
+    def _at_once(self, photos: Sequence[Pixels]) -> Iterable[Rows]:
+        return (self._probabilities(photos),)
+
+    def _predictions(
+        self, chunk: Sequence[Read], calls: Callable[[Sequence[Pixels]], Iterable[Rows]], top_k: int
+    ) -> list[Prediction]:
+        """One answer each. `calls` gives the shares of photos, in as many calls of the model as it likes."""
+        readable = [found for _, found in chunk if not isinstance(found, str)]
+        rows = chain.from_iterable(starmap(_rows, calls(readable) if readable else ()))
         return [
             failed(name, found) if isinstance(found, str) else self._prediction(name, *next(rows), top_k)
-            for name, found in batch
+            for name, found in chunk
         ]
 
     def _prediction(

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sortograph.bundle.doubts import Doubts, doubts
 from sortograph.bundle.reading import Reading
 from sortograph.bundle.runtime import Bundle, open_bundle
-from sortograph.classify.answering import Answering, Likeness, Pixels, Shares
+from sortograph.classify.answering import Answering, Pixels, Rows, Shares
 from sortograph.errors import BundleError, UsageError
 from sortograph.images.sources import Photo, to_pixels
 from sortograph.records.pixels import PreprocessSpec
@@ -53,7 +53,7 @@ class Classifier(Answering):
     def _pixels(self, photo: Photo) -> Pixels:
         return to_pixels(photo, self.manifest.preprocess)
 
-    def _probabilities(self, photos: Sequence[Pixels]) -> tuple[NDArray[np.floating], Likeness]:
+    def _probabilities(self, photos: Sequence[Pixels]) -> Rows:
         return _answered(self.bundle, photos)
 
     def _probabilities_of_many(self) -> Shares:
@@ -65,7 +65,7 @@ class Classifier(Answering):
         return lambda photos: _answered(single, photos)
 
 
-def _answered(bundle: Bundle, photos: Sequence[Pixels]) -> tuple[NDArray[np.floating], Likeness]:
+def _answered(bundle: Bundle, photos: Sequence[Pixels]) -> Rows:
     answers = bundle.run(np.stack(photos))
     return answers.probabilities, answers.likeness
 
@@ -104,7 +104,7 @@ class FakeClassifier(Answering):
     def _pixels(self, photo: Photo) -> Pixels:
         return to_pixels(photo, _FAKE_SPEC)
 
-    def _probabilities(self, photos: Sequence[Pixels]) -> tuple[NDArray[np.floating], Likeness]:
+    def _probabilities(self, photos: Sequence[Pixels]) -> Rows:
         weights = np.array([[self._weight(pixels, name) for name in self.classes] for pixels in photos])
         shares: NDArray[np.float64] = weights / weights.sum(axis=1, keepdims=True)
         return shares, None

@@ -9,9 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sortograph.bundle import guard
-from sortograph.bundle.engine import open_session
-from sortograph.bundle.runtime import Answers
+from sortograph.bundle.runtime import Answers, asked
 from sortograph.errors import GateError
 
 TOLERANCE = 1e-4
@@ -31,9 +29,7 @@ def answers_of(graph: bytes, photos: NDArray[np.uint8], *, threads: int | None =
 
     Raises BundleError when the graph is not allowed in a bundle, or ONNX Runtime refuses it.
     """
-    guard.check(graph, "the exported graph")
-    session = open_session(graph, "the exported graph", threads)
-    return Answers(*session.run(list(guard.OUTPUTS), {guard.INPUT: np.ascontiguousarray(photos)}))
+    return asked(graph, "the exported graph", threads)(photos)
 
 
 def check_parity(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -27,6 +28,7 @@ _MARKS = {
     b"\x1f\x8b": _TAR, b"BZh": _TAR, b"\xfd7zXZ": _TAR, b"\x28\xb5\x2f\xfd": _TAR,
     b"7z\xbc\xaf\x27\x1c": _SEVEN, b"Rar!": _SEVEN,
 }  # fmt: skip
+_NAMED = re.compile("|".join(map(re.escape, (*_READERS, *_PACKED))), re.IGNORECASE)
 _KEPT = 2
 
 _Key = tuple[int, int, int, int]
@@ -49,6 +51,8 @@ def place_of(path: Path) -> tuple[Path, str] | None:
 
     >>> place_of(Path("photos/cats/1.jpg"))
     """
+    if not _NAMED.search(os.fspath(path)):  # most are found out without a look at every parent
+        return None
     for parent in path.parents:
         if is_archive(parent):
             return parent, path.relative_to(parent).as_posix()

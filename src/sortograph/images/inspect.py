@@ -6,7 +6,7 @@ import hashlib
 import os
 import stat
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 from sortograph.errors import PhotoError
 from sortograph.images.archive import is_archive, read_member
@@ -65,10 +65,12 @@ def read_bytes(path: Path) -> bytes:
         _check_regular(path.stat())
         # The file may have become a pipe since: an open that cannot wait, and a second look.
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-        with os.fdopen(handle, "rb") as file:
-            status = os.fstat(file.fileno())
+        try:  # no file object: each call of the system gives the interpreter to other threads
+            status = os.fstat(handle)
             _check_regular(status)
-            return _read(file, status.st_size)
+            return _read(handle, status.st_size)
+        finally:
+            os.close(handle)
     except FileNotFoundError:
         raise PhotoError("a link to nothing" if path.is_symlink() else "no such file") from None
     except (OSError, ValueError) as error:
@@ -89,13 +91,16 @@ def _check_size(size: int) -> None:
         raise PhotoError(f"{size / 1e6:.0f} MB, above the limit of {MAX_BYTES / 1e6:.0f} MB")
 
 
-def _read(file: BinaryIO, size: int) -> bytes:
-    """All of a file of `size` bytes, or of more where it grows meanwhile, up to the limit.
+def _read(handle: int, size: int) -> bytes:
+    """All of a file of `size` bytes, or of another number where it changes meanwhile, up to the limit.
 
     As many bytes as are asked for are set aside in memory: the limit would be far too many.
     """
-    data = file.read(size + 1)
-    while len(data) > size:
-        _check_size(size := len(data))
-        data += file.read(min(size, MAX_BYTES + 1 - size))
+    data = os.read(handle, size + 1)
+    while len(data) != size:
+        _check_size(len(data))
+        more = os.read(handle, min(len(data) + 1, MAX_BYTES + 1 - len(data)))
+        if not more:
+            break
+        data += more
     return data
