@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import platform
 import signal
 import sys
 import threading
@@ -176,6 +177,24 @@ def test_pipes_have_room_for_a_photo(folder: Path, make: Callable[..., Crew]) ->
     assert widths(list(crew.read(folder, NAMES[:1]))) == [10]
     (hand,) = crew._hands
     assert fcntl.fcntl(hand.worker._raw.fileno(), fcntl.F_GETPIPE_SZ) == 1 << 18
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs /proc and glibc")
+def test_the_memory_of_a_photo_is_kept_for_the_next(tmp_path: Path, make: Callable[..., Crew]) -> None:
+    noise(800, 600).save(tmp_path / "a.png")
+    crew = make(workers=1)
+
+    def faults_of(count: int) -> int:
+        def told() -> int:
+            stat = Path(f"/proc/{crew._hands[0].worker.pid}/stat").read_text(encoding="ascii")
+            return int(stat.rpartition(")")[2].split()[7])
+
+        before = told()
+        assert widths(list(crew.read(tmp_path, ["a.png"] * count))) == [800] * count
+        return told() - before
+
+    list(crew.read(tmp_path, ["a.png"] * 3))
+    assert faults_of(20) < 20 * 100  # its pixels alone take 470 pages
 
 
 @posix
