@@ -23,7 +23,7 @@ import numpy as np
 import onnxruntime
 from PIL import Image
 
-TRIED, BATCHES = 128, (1, 2, 4, 8, 16, 32)  # photos that the size of batches is chosen by
+TRIED, BATCHES = 128, (1, 2, 4, 8, 16, 32)  # photos that each size of batches is tried with; the sizes
 
 
 def session(model: Path, threads: int) -> Any:

@@ -119,11 +119,29 @@ def test_photos_are_taken_only_a_few_batches_ahead(classifier):
             yield picture(last % 5)
 
     answers = classifier.predict_many(endless(), batch_size=4, threads=2)
-    for k in range(60):
+    for k in range(400):  # what is in memory by itself is no more than a few calls of the model
         assert next(answers).error is None
         assert last < k + 4 * (2 * 2 + 2)
     answers.close()
     assert not [t for t in threading.enumerate() if t.name.startswith("sortograph-predict")]
+
+
+def test_names_are_taken_some_way_ahead(classifier, tmp_path):
+    Image.fromarray(picture(1)).save(tmp_path / "a.png")
+    last = 0
+
+    def endless():
+        nonlocal last
+        for last in itertools.count():
+            yield tmp_path / ("a.png" if last % 7 else "none.png")
+
+    answers = classifier.predict_many(endless(), batch_size=4, threads=2)
+    lag = 0
+    for k in range(2000):
+        assert (next(answers).error is None) == bool(k % 7)
+        lag = max(lag, last - k)
+    answers.close()
+    assert 4 * (2 * 2 + 2) < lag < 32 * (2 * 2 + 2)
 
 
 def test_one_photo_starts_no_thread(classifier, monkeypatch):

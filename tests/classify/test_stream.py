@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+import time
+from concurrent.futures import CancelledError
 
 import pytest
 
@@ -207,8 +209,79 @@ def test_a_photo_that_takes_long_makes_the_next_chunk_small():
     assert pace.chunk() == 1
 
 
+@pytest.mark.parametrize("runners", [1, 2, 5])
+@pytest.mark.parametrize("batch", [1, 3, 8])
+def test_answers_of_large_chunks_come_in_order(runners, batch):
+    pace, calls = Pace((batch,), runners, most=32), []
+
+    def model(photos):
+        calls.append(len(photos))
+        return [k * k for k in photos]
+
+    def work(chunk):
+        return [answer for found in pace.calls(model, chunk) for answer in found]
+
+    assert list(ordered(iter(range(3000)), work, pace)) == [k * k for k in range(3000)]
+    assert max(calls) == batch
+
+
+def test_a_slow_source_is_not_waited_for(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(stream.time, "monotonic", clock)
+
+    def source():
+        for k in range(100):
+            clock.now += 0.09
+            yield k
+
+    photos = source()
+    assert stream._chunk(photos, 32, lambda: False) == [0, 1, 2]
+    assert stream._chunk(photos, 2, lambda: False) == [3, 4]
+
+
+def test_what_is_done_is_answered_before_more_is_taken():
+    answered, lags = [], []
+
+    def source():
+        for k in range(20):
+            lags.append(k - len(answered))
+            time.sleep(0.02)
+            yield k
+
+    for answer in ordered(source(), list, Pace((1,), 2)):
+        answered.append(answer)
+    assert answered == list(range(20))
+    assert max(lags) <= 3  # five where what is done waits for its turn
+
+
+def test_what_is_in_hand_is_given_up():
+    pace, begun, large = Pace((1,), 1, most=32), [], threading.Event()
+
+    def work(chunk):
+        if len(chunk) < 32:
+            return chunk
+        for photo in pace.each(chunk):
+            begun.append(photo)
+            large.set()
+            while not pace._stopped:
+                time.sleep(0.001)
+        return chunk
+
+    answers = ordered(iter(range(10_000)), work, pace)
+    while not large.is_set():
+        next(answers)
+    answers.close()
+    assert len(begun) == 1
+    with pytest.raises(CancelledError):
+        list(pace.each([1]))
+
+
 def test_where_the_source_ends_all_threads_share_the_rest():
     clock = Clock()
+    pace = Pace((8,), 2, clock, most=32)  # and calls stay as large as they were wanted
+    assert [len(part) for part in pace.parts(list(range(5)), 32)] == [5]
+    assert [len(part) for part in pace.parts(list(range(12)), 32)] == [8, 4]
+    assert [len(part) for part in pace.parts(list(range(31)), 32)] == [16, 15]
     pace = Pace((1,), 3, clock, most=32)
     assert pace.parts(list(range(7)), 32) == [[0, 1, 2], [3, 4, 5], [6]]
     assert pace.parts([0], 32) == [[0]]

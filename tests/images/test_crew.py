@@ -194,7 +194,8 @@ def test_the_memory_of_a_photo_is_kept_for_the_next(tmp_path: Path, make: Callab
         return told() - before
 
     list(crew.read(tmp_path, ["a.png"] * 3))
-    assert faults_of(20) < 20 * 100  # its pixels alone take 470 pages
+    of_pixels = 800 * 600 * 4 / os.sysconf("SC_PAGE_SIZE")
+    assert faults_of(20) < 20 * of_pixels / 4
 
 
 @posix

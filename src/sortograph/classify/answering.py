@@ -93,9 +93,10 @@ class Answering(ABC):
         idle: says whether `photos` pauses; the answers to those before are then given first. Not asked where
             `isolate` is set
 
-        Photos are taken from `photos` a few batches ahead of the answers, so that the memory stays the same
-        however many there are. Each photo and error is as in `predict`; UsageError also for one path or bytes
-        in the place of many, and for what is no file where `isolate` is set.
+        Photos are taken from `photos` ahead of the answers: paths by up to about 100 for each thread, others by
+        a few calls of the model, so that the memory stays the same however many there are. Each photo and error
+        is as in `predict`; UsageError also for one path or bytes in the place of many, and for what is no
+        file where `isolate` is set.
         """
         check_count(top_k, "top_k")
         for value, name in ((batch_size, "batch_size"), (threads, "threads")):
@@ -115,7 +116,7 @@ class Answering(ABC):
         return self._predictions(list(zip(names, pixels, strict=True)), self._at_once, top_k)
 
     def _stream(
-        self, photos: Iterator[Photo], top_k: int, make_pace: Callable[[], Pace], idle: Callable[[], bool]
+        self, photos: Iterator[Photo], top_k: int, make_pace: Callable[[bool], Pace], idle: Callable[[], bool]
     ) -> Generator[Prediction, None, None]:
         first = list(islice(photos, 1))
         paused = idle()
@@ -127,35 +128,36 @@ class Answering(ABC):
         from sortograph.classify.stream import ordered  # not for one photo: its imports take longer
 
         shares = self._probabilities_of_many()
-        pace = make_pace()
+        pace = make_pace(all(isinstance(photo, str | os.PathLike) for photo in first + second))
 
         def answer(chunk: Sequence[Photo]) -> list[Prediction]:
             return self._predictions(
-                [self._read(photo) for photo in chunk], partial(pace.calls, shares), top_k
+                [self._read(photo) for photo in pace.each(chunk)], partial(pace.calls, shares), top_k
             )
 
         yield from ordered(chain(first, second, photos), answer, pace, idle)
 
     def _isolated(
-        self, photos: Iterator[Photo], top_k: int, make_pace: Callable[[], Pace]
+        self, photos: Iterator[Photo], top_k: int, make_pace: Callable[[bool], Pace]
     ) -> Generator[Prediction, None, None]:
         from sortograph.classify.isolation import read_apart
         from sortograph.classify.stream import ordered
 
         shares = self._probabilities_of_many()
-        pace = make_pace()
+        pace = make_pace(False)
 
         def answer(chunk: Sequence[Read]) -> list[Prediction]:
             return self._predictions(chunk, partial(pace.calls, shares), top_k)
 
         yield from ordered(read_apart(photos, self._spec(), pace.runners), answer, pace)
 
-    def _pace(self, batch_size: int | None, threads: int | None) -> Pace:
+    def _pace(self, batch_size: int | None, threads: int | None, are_small: bool) -> Pace:
+        """are_small: what waits to be read takes next to no memory"""
         from sortograph.classify.stream import Pace, batch_sizes, largest_chunk
 
         size = self._spec().size
         sizes = batch_sizes(size) if batch_size is None else (batch_size,)
-        return Pace(sizes, threads, most=largest_chunk(size))
+        return Pace(sizes, threads, most=largest_chunk(size) if are_small else 1)
 
     def _read(self, photo: Photo) -> Read:
         name = name_of(photo)

@@ -96,11 +96,10 @@ def _read(handle: int, size: int) -> bytes:
 
     As many bytes as are asked for are set aside in memory: the limit would be far too many.
     """
-    data = os.read(handle, size + 1)
-    while len(data) != size:
-        _check_size(len(data))
-        more = os.read(handle, min(len(data) + 1, MAX_BYTES + 1 - len(data)))
-        if not more:
-            break
-        data += more
-    return data
+    parts = [os.read(handle, size + 1)]
+    taken = len(parts[0])
+    while parts[-1] and taken != size:
+        _check_size(taken)
+        parts.append(os.read(handle, min(taken + 1, MAX_BYTES + 1 - taken)))
+        taken += len(parts[-1])
+    return b"".join(parts)
