@@ -93,10 +93,10 @@ class Answering(ABC):
         idle: says whether `photos` pauses; the answers to those before are then given first. Not asked where
             `isolate` is set
 
-        Photos are taken from `photos` ahead of the answers: paths by up to about 100 for each thread, others by
-        a few calls of the model, so that the memory stays the same however many there are. Each photo and error
-        is as in `predict`; UsageError also for one path or bytes in the place of many, and for what is no
-        file where `isolate` is set.
+        Photos are taken from `photos` ahead of the answers: paths by up to about 100 for each thread, others
+        by a few calls of the model, so that the memory stays the same however many there are. Each photo and
+        error is as in `predict`; UsageError also for one path or bytes in the place of many, and for what is
+        no file where `isolate` is set.
         """
         check_count(top_k, "top_k")
         for value, name in ((batch_size, "batch_size"), (threads, "threads")):
