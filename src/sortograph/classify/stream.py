@@ -89,10 +89,8 @@ def ordered(
 
 
 def _is_first(waiting: Sequence[Future[Answer]], idle: Callable[[], bool]) -> bool:
-    """Whether the oldest of what is under way is done, where the source pauses before it has more."""
-    if waiting and waiting[0].done():
-        return True
-    while waiting and idle():
+    """Whether the oldest of what is under way is done, now or before a source that pauses has more."""
+    while waiting and (waiting[0].done() or idle()):
         if wait([waiting[0]], timeout=_GLANCE).done:
             return True
     return False

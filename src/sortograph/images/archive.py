@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -28,7 +27,7 @@ _MARKS = {
     b"\x1f\x8b": _TAR, b"BZh": _TAR, b"\xfd7zXZ": _TAR, b"\x28\xb5\x2f\xfd": _TAR,
     b"7z\xbc\xaf\x27\x1c": _SEVEN, b"Rar!": _SEVEN,
 }  # fmt: skip
-_NAMED = re.compile("|".join(map(re.escape, (*_READERS, *_PACKED))), re.IGNORECASE)
+_ENDS = (*_READERS, *_PACKED)
 _KEPT = 2
 
 _Key = tuple[int, int, int, int]
@@ -43,7 +42,7 @@ def is_archive(path: Path) -> bool:
     False
     """
     # Unlike Path.is_file, this takes names that the system refuses for no file instead of raising.
-    return path.name.lower().endswith((*_READERS, *_PACKED)) and os.path.isfile(path)  # noqa: PTH113
+    return path.name.lower().endswith(_ENDS) and os.path.isfile(path)  # noqa: PTH113
 
 
 def place_of(path: Path) -> tuple[Path, str] | None:
@@ -51,7 +50,8 @@ def place_of(path: Path) -> tuple[Path, str] | None:
 
     >>> place_of(Path("photos/cats/1.jpg"))
     """
-    if not _NAMED.search(os.fspath(path)):  # most are found out without a look at every parent
+    whole = os.fspath(path).lower()
+    if not any(end in whole for end in _ENDS):  # most are found out without a look at every parent
         return None
     for parent in path.parents:
         if is_archive(parent):
