@@ -46,6 +46,11 @@ def test_threads_are_as_asked(small):
     assert options.log_severity_level == 3
 
 
+@pytest.mark.parametrize("plans", [True, False])
+def test_memory_is_planned_as_asked(small, plans):
+    assert open_session(small.graph(), "m", plans=plans).get_session_options().enable_mem_pattern is plans
+
+
 def test_a_model_that_onnx_runtime_refuses(small):
     with pytest.raises(BundleError, match="ONNX Runtime cannot open it") as caught:
         open_session(small.graph()[:-5], "folder/m.onnx")

@@ -41,6 +41,10 @@ def test_the_temperature_is_found(small):
     assert np.frombuffer(data, "<f4", 1, place)[0] == 1.0
 
 
+def test_operators_are_counted(small):
+    assert guard.survey(small.graph(), "m").operators == len(small.model().graph.node)
+
+
 def test_every_allowed_operator_is_a_standard_one():
     known = {schema_.name for schema_ in defs.get_all_schemas() if schema_.domain == ""}
     newer = {"Attention", "RMSNormalization", "Swish"}

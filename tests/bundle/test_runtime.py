@@ -11,6 +11,7 @@ from onnx import TensorProto, helper
 from sortograph.bundle import reading, runtime, sealing, store
 from sortograph.bundle.golden import golden_photos
 from sortograph.bundle.runtime import open_bundle
+from sortograph.classify import Classifier
 from sortograph.errors import BundleError, DataError, GateError, UsageError
 from sortograph.records import PreprocessSpec
 
@@ -72,6 +73,33 @@ def test_a_bundle_tells_what_it_is(small, model_file):
     assert bundle.manifest == small.manifest
     assert bundle.path == model_file
     assert bundle.sha256.encode() == model_file.read_bytes()[-64:]
+
+
+def deepened(model, count):
+    """The same answers after `count` operators more."""
+    nodes = [helper.make_node("Relu", [f"r{k}"], [f"r{k + 1}"]) for k in range(count)]
+    nodes[0].input[0], nodes[-1].output[0] = "real", "deep"
+    for node in model.graph.node:
+        for place, name in enumerate(node.input):
+            node.input[place] = "deep" if name == "real" else name
+    for node in reversed(nodes):
+        model.graph.node.insert(1, node)
+    return model.SerializeToString()
+
+
+@pytest.mark.parametrize(("more", "largest"), [(58, 16), (59, 8)])
+def test_models_of_few_operators_get_larger_calls_and_no_plan_of_memory(
+    make_small, tmp_path, monkeypatch, more, largest
+):
+    small, path = make_small(size=(180, 180)), tmp_path / "model.onnx"
+    store.write_bundle(path, deepened(small.model(), more), small.manifest, small.golden)
+    bundle = open_bundle(path, threads=1)
+    assert bundle.replay() < 1e-4
+    assert bundle.shallow is not bundle._session.get_session_options().enable_mem_pattern
+    calls, run = [], bundle.run
+    monkeypatch.setattr(runtime.Bundle, "run", lambda _, photos: calls.append(len(photos)) or run(photos))
+    assert len(list(Classifier(bundle).predict_many(iter(some_photos(100, small.size))))) == 100
+    assert max(calls) == largest
 
 
 def test_a_run_folder_stands_for_its_model(model_file):

@@ -106,7 +106,14 @@ def test_every_trained_array_stands_in_the_graph_under_its_name():
 
 def test_pixels_are_normalised_by_nodes_before_the_first_padding():
     kinds = [node.op_type for node in onnx.load_from_string(graph(network(MODELS["plain"]))).graph.node]
-    assert kinds[:5] == ["Cast", "Mul", "Add", "Transpose", "Conv"]
+    assert kinds[:5] == ["Transpose", "Cast", "Mul", "Add", "Conv"]
+
+
+def test_without_a_convolution_they_are_normalised_row_by_row():
+    model = onnx.load_from_string(graph(network(MODELS["dense"])))
+    assert [node.op_type for node in model.graph.node[:4]] == ["Cast", "Mul", "Add", "Flatten"]
+    shapes = {array.name: tuple(array.dims) for array in model.graph.initializer}
+    assert shapes["scale"] == shapes["offset"] == (SIZE[1], 3)
 
 
 def test_weights_of_another_network_are_refused_with_all_that_is_wrong():

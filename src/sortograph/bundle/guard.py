@@ -38,10 +38,11 @@ Numbers = tuple[float, ...]
 
 
 class Survey(NamedTuple):
-    """What the walk came across: the metadata, and where the four bytes of the temperature stand."""
+    """What the walk came across; of the temperature, where its four bytes stand."""
 
     metadata: dict[str, str]
     temperature: int | None
+    operators: int
 
 
 def check(data: Buffer, where: str, *, limit: int = MAX_BYTES) -> dict[str, str]:
@@ -53,7 +54,7 @@ def check(data: Buffer, where: str, *, limit: int = MAX_BYTES) -> dict[str, str]
 
 
 def survey(data: Buffer, where: str, *, limit: int = MAX_BYTES) -> Survey:
-    """As `check`, with the place of the temperature."""
+    """As `check`, with all that the walk came across."""
     with located(where):
         return _surveyed(_Reader(data), limit)
 
@@ -161,8 +162,8 @@ def _model(reader: _Reader) -> Survey:
         raise BundleError("not an ONNX model (without a graph)")
     for span in model["opset_import"]:
         _domain(reader, reader.message(span, schema.OPSET))
-    _graph(reader, reader.message(model["graph"][0], schema.GRAPH))
-    return Survey(_metadata(reader, model.get("metadata_props", [])), reader.temperature)
+    operators = _graph(reader, reader.message(model["graph"][0], schema.GRAPH))
+    return Survey(_metadata(reader, model.get("metadata_props", [])), reader.temperature, operators)
 
 
 def _metadata(reader: _Reader, entries: list[Span]) -> dict[str, str]:
@@ -185,7 +186,8 @@ def _entry(reader: _Reader, span: Span) -> tuple[str, str]:
     return reader.text(entry.get("key")), reader.text(entry.get("value"))
 
 
-def _graph(reader: _Reader, graph: Found) -> None:
+def _graph(reader: _Reader, graph: Found) -> int:
+    """How many operators it has."""
     inputs = [reader.text(reader.message(s, schema.VALUE).get("name")) for s in graph.get("input", [])]
     reader.outputs_found = [reader.message(span, schema.VALUE) for span in graph.get("output", [])]
     outputs = [reader.text(output.get("name")) for output in reader.outputs_found]
@@ -201,6 +203,7 @@ def _graph(reader: _Reader, graph: Found) -> None:
     sized = [(kind, node) for node in nodes if (kind := _node(reader, node)) in schema.SIZE_INPUTS]
     for kind, node in sized:  # after all constants are known: nodes need not be in order
         _sizes(reader, kind, node.get("input", []))
+    return len(nodes)
 
 
 def _named(names: list[str]) -> str:

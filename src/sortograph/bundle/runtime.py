@@ -35,6 +35,7 @@ class Answers(NamedTuple):
 
 Run = Callable[[NDArray[np.uint8]], Answers]
 _CALL_PIXELS = 1 << 17  # of the photos of one call, for each core, where nobody asks for more
+_FEW_OPERATORS = 64
 
 
 def in_calls(run: Run) -> Run:
@@ -75,21 +76,25 @@ def asked(graph: bytes, where: str, threads: int | None = None) -> Run:
 
 
 class Bundle:
-    """An open model.onnx. Made by `open_bundle`; may be used by several threads at once."""
+    """An open model.onnx. Made by `open_bundle`; may be used by several threads at once.
 
-    __slots__ = ("_golden", "_outputs", "_session", "manifest", "path", "sha256", "threads")
+    shallow: it consists of few operators, and takes larger calls well
+    """
+
+    __slots__ = ("_golden", "_outputs", "_session", "manifest", "path", "sha256", "shallow", "threads")
 
     def __init__(
         self,
         path: Path,
         manifest: BundleManifest,
         sha256: str,
-        golden: str,
+        survey: guard.Survey,
         threads: int | None,
         session: Any,
     ) -> None:
         self.path, self.manifest, self.sha256 = path, manifest, sha256
-        self.threads, self._session, self._golden = threads, session, golden
+        self.threads, self._session = threads, session
+        self._golden, self.shallow = survey.metadata.get(store.GOLDEN, ""), _is_shallow(survey)
         names = [put.name for put in session.get_outputs()]
         self._outputs = [*guard.OUTPUTS, *([guard.LIKENESS] if guard.LIKENESS in names else [])]
 
@@ -156,9 +161,14 @@ def open_bundle(path: str | os.PathLike[str] | Reading, *, threads: int | None =
         reading.sha256()  # what is damaged is called so, whatever else is wrong with it
         raise
     sha256 = reading.sha256()
-    session = open_session(data, where, threads)
+    # Few operators have much to do each: a plan of their memory saves them no time.
+    session = open_session(data, where, threads, plans=not _is_shallow(survey))
     _check_shapes(session, manifest, where)
-    return Bundle(file, manifest, sha256, survey.metadata.get(store.GOLDEN, ""), threads, session)
+    return Bundle(file, manifest, sha256, survey, threads, session)
+
+
+def _is_shallow(survey: guard.Survey) -> bool:
+    return survey.operators <= _FEW_OPERATORS
 
 
 def _manifest(data: bytes, where: str) -> BundleManifest:

@@ -57,6 +57,10 @@ class Answering(ABC):
         """How many may compute at once; None: one for each core."""
         return None
 
+    def _shallow(self) -> bool:
+        """Whether large calls serve the model."""
+        return False
+
     def _doubts(self) -> Doubts:
         """When an answer is unsure, and when it is withheld."""
         return NO_DOUBTS
@@ -156,7 +160,7 @@ class Answering(ABC):
         from sortograph.classify.stream import Pace, batch_sizes, largest_chunk
 
         size = self._spec().size
-        sizes = batch_sizes(size) if batch_size is None else (batch_size,)
+        sizes = batch_sizes(size, shallow=self._shallow()) if batch_size is None else (batch_size,)
         return Pace(sizes, threads, most=largest_chunk(size) if are_small else 1)
 
     def _read(self, photo: Photo) -> Read:

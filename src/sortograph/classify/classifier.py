@@ -47,6 +47,9 @@ class Classifier(Answering):
     def _threads(self) -> int | None:
         return self.bundle.threads
 
+    def _shallow(self) -> bool:
+        return self.bundle.shallow
+
     def _doubts(self) -> Doubts:
         return self._found_doubts
 

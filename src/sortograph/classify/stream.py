@@ -37,13 +37,18 @@ _FEWER = 1.05  # how much faster fewer threads must be
 _FEW = 4  # threads below which fewer are not tried
 
 
-def batch_sizes(size: tuple[int, int]) -> tuple[int, ...]:
+def batch_sizes(size: tuple[int, int], *, shallow: bool = False) -> tuple[int, ...]:
     """The sizes of batches to try for photos of `size` = (height, width), ascending.
+
+    shallow: the model is (see `Bundle`). Its dense layers are often so large that they come from memory in
+        each call, and it needs less memory for a photo
 
     >>> batch_sizes((224, 224)), batch_sizes((64, 64)), batch_sizes((600, 600))
     ((1, 2, 4), (1, 2, 4, 8, 16, 32), (1,))
+    >>> batch_sizes((224, 224), shallow=True)
+    (1, 2, 4, 8)
     """
-    most = max(1, min(_LARGEST, _BATCH_PIXELS // (size[0] * size[1])))
+    most = max(1, min(_LARGEST, (_BATCH_PIXELS << shallow) // (size[0] * size[1])))
     return tuple(1 << k for k in range(most.bit_length()))
 
 

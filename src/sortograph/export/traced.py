@@ -15,13 +15,11 @@ import torch
 from torch import Tensor, fx, nn
 
 from sortograph.bundle import guard
-from sortograph.export.graph import Graph, onnx_package, serialized_model
+from sortograph.export.graph import Graph, channels_first, onnx_package, serialized_model
 from sortograph.export.steps import ACTIVATIONS, FUNCTIONS, METHODS, MODULES, PASSED, Unknown, array
 from sortograph.models.embedding import EmbeddingNetwork
 
 OUTPUT = "embedding"
-_FLOAT = 1  # TensorProto.FLOAT
-_CHANNELS_FIRST = [0, 3, 1, 2]
 
 
 def traced_graph(network: EmbeddingNetwork, size: tuple[int, int]) -> bytes | None:
@@ -50,12 +48,8 @@ def traced_graph(network: EmbeddingNetwork, size: tuple[int, int]) -> bytes | No
 
 
 def _pixels(graph: Graph, network: EmbeddingNetwork) -> str:
-    """Transposed while they are bytes, a quarter of what they are as numbers."""
-    turned = graph.add("Transpose", [guard.INPUT], "pixels_channels_first", perm=_CHANNELS_FIRST)
-    real = graph.add("Cast", [turned], "pixels", to=_FLOAT)
-    scale, offset = (graph.constant(name, array(getattr(network, name)[0])) for name in ("scale", "offset"))
-    scaled = graph.add("Mul", [real, scale], "pixels_scaled")
-    return graph.add("Add", [scaled, offset], "pixels_normalised")
+    scale, offset = (array(getattr(network, name)[0]) for name in ("scale", "offset"))
+    return channels_first(graph, scale, offset)
 
 
 class _Tracer(fx.Tracer):
