@@ -230,7 +230,7 @@ def test_heatmaps_are_of_mistakes_first_for_what_was_predicted(shown, monkeypatc
     count = min(8, len(table.rows))
     assert len(places) == len(heat) == count
     assert (table.labels[places] == table.predicted()[places]).tolist() == [False] * 2 + [True] * (count - 2)
-    assert sum(asked) == 2 + count * 147
+    assert sum(asked) == 2 * 4 + count * 147
 
 
 @pytest.mark.parametrize("seconds", [0.0, -5.0])

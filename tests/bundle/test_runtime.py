@@ -68,6 +68,13 @@ def test_answers_are_those_of_numpy(small, model_file, count):
     assert {a.dtype for a in (answers.embedding, answers.logits, answers.probabilities)} == {np.dtype("f4")}
 
 
+def test_many_are_answered_as_together(model_file, monkeypatch):
+    monkeypatch.setattr(runtime, "_CALL_PIXELS", 6 * 5)
+    bundle, photos = open_bundle(model_file, threads=1), some_photos(7)
+    for given, expected in zip(bundle.run_many(photos)[:3], bundle.run(photos)[:3], strict=True):
+        np.testing.assert_allclose(given, expected, atol=1e-6)
+
+
 def test_a_bundle_tells_what_it_is(small, model_file):
     bundle = open_bundle(model_file, threads=1)
     assert bundle.manifest == small.manifest

@@ -84,7 +84,7 @@ def test_the_exported_graph_answers_as_keras(name):
     net = network(name)
     spec = PreprocessSpec(size=net.plan.size)
     graph = to_onnx(net.plan, spec, {key: value.numpy() for key, value in net.state_dict().items()})
-    answers = answers_of(graph, photos(name), threads=1)
+    answers = answers_of(graph, photos(name))
     np.testing.assert_allclose(answers.logits, logits(name), atol=1e-4)
     if name == "sigmoid":
         np.testing.assert_allclose(

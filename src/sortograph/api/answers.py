@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sortograph.bundle.runtime import Bundle, in_calls, open_bundle
+from sortograph.bundle.runtime import Bundle, open_bundle
 from sortograph.dataset.halves import reserved
 from sortograph.dataset.names import shown
 from sortograph.errors import RunError, counted
@@ -170,7 +170,7 @@ def ask(index: DatasetIndex, folders: Sequence[Path], progress: Progress) -> Rig
     A photo is read once, and made ready once for all models that take it alike. Raises BundleError, and
     PhotoError for a photo that cannot be read any more.
     """
-    bundles = [open_bundle(folder) for folder in folders]
+    bundles = [open_bundle(folder, threads=1) for folder in folders]
     names = [index.classes[label] for label in index.labels.tolist()]
     right = np.zeros((len(bundles), len(index)), dtype=np.bool_)
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
@@ -189,5 +189,5 @@ def ask(index: DatasetIndex, folders: Sequence[Path], progress: Progress) -> Rig
 
 
 def _named(bundle: Bundle, pixels: Mapping[PreprocessSpec, NDArray[np.uint8]]) -> list[str]:
-    best = in_calls(bundle.run)(pixels[bundle.manifest.preprocess]).logits.argmax(axis=1)
+    best = bundle.run_many(pixels[bundle.manifest.preprocess]).logits.argmax(axis=1)
     return [bundle.manifest.classes[k] for k in best.tolist()]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sortograph.api.opening import is_exported, open_backbone
 from sortograph.bundle.engine import onnxruntime
 from sortograph.bundle.reading import bundle_file
-from sortograph.bundle.runtime import Bundle, in_calls, open_bundle
+from sortograph.bundle.runtime import Bundle, open_bundle
 from sortograph.errors import SortographError, UsageError
 from sortograph.features import FeatureKeeper, GraphEmbedder
 from sortograph.models import registry
@@ -36,7 +36,7 @@ def named_source(model: Path, settings: Recipe, progress: Progress) -> Source:
     Raises BundleError, and where `open_backbone` does.
     """
     if _is_place(model):
-        embedder = BundleEmbedder(open_bundle(bundle_file(model)))
+        embedder = BundleEmbedder(open_bundle(bundle_file(model), threads=1))
         return Source(FeatureKeeper(embedder, progress=progress))
     try:
         return Source(_keeper(str(model), settings, progress))
@@ -94,7 +94,7 @@ def _keeper(name: str, settings: Recipe, progress: Progress) -> FeatureKeeper:
 class BundleEmbedder:
     """Embeds with a model.onnx of ours, as `features.Embedder` has it."""
 
-    batch, threads = 32, 1  # ONNX Runtime has threads of its own
+    batch, threads = 32, 1  # `run_many` has threads of its own
 
     def __init__(self, bundle: Bundle) -> None:
         self._bundle = bundle
@@ -104,4 +104,4 @@ class BundleEmbedder:
 
     def embed(self, photos: NDArray[np.uint8]) -> NDArray[np.float32]:
         """uint8 (N, H, W, 3) of the spec's size, N ≥ 1 → float32 (N, D). Raises DataError, BundleError."""
-        return in_calls(self._bundle.run)(photos).embedding
+        return self._bundle.run_many(photos).embedding

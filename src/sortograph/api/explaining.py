@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sortograph.api.writing import check_place, picture_file
-from sortograph.bundle.runtime import Answers, Bundle, in_calls, open_bundle
+from sortograph.bundle.runtime import Answers, Bundle, open_bundle
 from sortograph.classify import find_photos
 from sortograph.errors import MissingExtra, PhotoError, RunError, UsageError, listed, nearest
 from sortograph.explaining.occlusion import occlusion
@@ -109,7 +109,7 @@ class Explainer:
             raise UsageError(
                 f"no method {method!r}{nearest(method, METHODS)}", expected=f"one of {', '.join(METHODS)}"
             )
-        self._bundle = open_bundle(model)
+        self._bundle = open_bundle(model, threads=1)
         self._label = None if class_name is None else _label(self._bundle, class_name)
         self._network = _network(model, self._bundle) if method == "gradcam" else None
 
@@ -139,8 +139,7 @@ class Explainer:
     ) -> tuple[str, NDArray[np.float32], float | None]:
         if self._network is not None:
             return (*_gradients(self._network, pixels, answers, label), None)
-        run = in_calls(self._bundle.run)
-        found = occlusion(pixels, lambda photos: run(photos).logits, label)
+        found = occlusion(pixels, lambda photos: self._bundle.run_many(photos).logits, label)
         covered = _probability(found.covered, label, self._bundle.manifest.temperature)
         return "occlusion", found.heatmap, covered
 

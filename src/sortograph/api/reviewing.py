@@ -21,7 +21,7 @@ from sortograph.api.placing import NEW, matched, placed, run_index
 from sortograph.api.telling import tell_rejected
 from sortograph.api.writing import check_place
 from sortograph.bundle.reading import FILE_NAME, bundle_file
-from sortograph.bundle.runtime import Bundle, in_calls, open_bundle
+from sortograph.bundle.runtime import Bundle, open_bundle
 from sortograph.errors import DataError, PhotoError, RunError, UsageError, command
 from sortograph.evaluation import judge_all
 from sortograph.images.inspect import read_photo
@@ -105,7 +105,7 @@ def evaluate(
     file = bundle_file(place)
     if photos is not None:
         target = None if out is None else Path(out)
-        found = _on_photos(Path(photos), open_bundle(file), record, target, progress)
+        found = _on_photos(Path(photos), open_bundle(file, threads=1), record, target, progress)
     elif record is None:
         raise DataError("no photos to judge the model on", fix=f"sortograph evaluate {place} PHOTOS")
     else:
@@ -212,7 +212,7 @@ def _answered(index: DatasetIndex, bundle: Bundle, progress: Progress) -> dict[s
         return _prepared(index, rows, bundle)
 
     return {
-        split: predict_split(index, split, in_calls(bundle.run), pixels, progress)
+        split: predict_split(index, split, bundle.run_many, pixels, progress)
         for split in (*SPLITS, NEW)
         if len(index.rows(split))
     }
@@ -255,7 +255,7 @@ def report(
             expected="a run that was finished or stopped by Ctrl-C",
             fix=command("sortograph", "train", "PHOTOS", *record.going_on()),
         )
-    bundle = open_bundle(record.bundle)
+    bundle = open_bundle(record.bundle, threads=1)
     index = run_index(record, None if photos is None else Path(photos))
     pictures = {**(_kept_pictures(record.folder) if with_photos else {}), **_plots(record, index)}
     if photos is not None:
@@ -264,7 +264,7 @@ def report(
             index=index,
             found=_answered(index, bundle, progress),
             pixels=lambda rows: _prepared(index, rows, bundle),
-            run=in_calls(bundle.run),
+            run=bundle.run_many,
             seed=record.seed,
             temperature=bundle.manifest.temperature,
             seconds=_HEATMAP_SECONDS,
@@ -315,13 +315,11 @@ def draw_report(job: Job, record: RunRecord, judged: Judged) -> Path:
         progress=job.progress,
     )
 
-    def sheets_of() -> dict[str, bytes]:
-        return {"samples": sample_sheet(job.index, shown.pixels, record.seed), **photo_sheets(shown)}
-
     with ThreadPoolExecutor(1) as beside:  # Pillow and ONNX Runtime leave the interpreter to the plots
-        sheets = beside.submit(sheets_of)
-        plots = _plots(record, job.index)
-    pictures = {**sheets.result(), **plots}
+        sheets = beside.submit(photo_sheets, shown)
+        pictures = _plots(record, job.index)
+        pictures["samples"] = sample_sheet(job.index, shown.pixels, record.seed)
+    pictures |= sheets.result()
     if any(value for value in job.recipe.augment.model_dump().values()):
         pictures["augmented"] = augmented_sheet(_views(job))
     return _written(record, job.index, pictures)

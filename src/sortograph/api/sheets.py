@@ -25,6 +25,7 @@ from sortograph.reporting.galleries import hit_sheet, mistake_sheet, prediction_
 
 HEATMAP_SECONDS = 1.5
 _HEATMAPS, _LOOKALIKES, _NEAREST = 8, 5, 4
+_TIMED = 4  # photos: one alone may keep one core busy, and leave the others idle
 _CALLS = (MOST_CALLS, 73, 36, LEAST_CALLS)
 Places = NDArray[np.int64]
 
@@ -104,7 +105,8 @@ def _heatmaps(shown: Shown, table: PredictionTable) -> tuple[Places, Sequence[He
 
 def _plan(shown: Shown, photos: NDArray[np.uint8]) -> tuple[int, float]:
     """Calls for each photo, and the seconds that they take by a measurement."""
-    each = min(_timed(shown, photos[:1]) for _ in range(2))  # the first call of a model may take longer
+    few = photos[:_TIMED]
+    each = min(_timed(shown, few) for _ in range(2)) / len(few)  # the first time may take longer
     fits = [calls for calls in _CALLS if each * (calls + 1) * len(photos) <= shown.seconds]
     calls = fits[0] if fits else LEAST_CALLS
     return calls, each * (calls + 1)

@@ -24,12 +24,12 @@ class Parity:
     disagreements: int
 
 
-def answers_of(graph: bytes, photos: NDArray[np.uint8], *, threads: int | None = None) -> Answers:
+def answers_of(graph: bytes, photos: NDArray[np.uint8]) -> Answers:
     """What a graph answers before it is in a bundle, to photos uint8 (N, H, W, 3).
 
     Raises BundleError when the graph is not allowed in a bundle, or ONNX Runtime refuses it.
     """
-    return asked(graph, "the exported graph", threads)(photos)
+    return asked(graph, "the exported graph")(photos)
 
 
 def check_parity(
