@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import shutil
 import sys
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -231,6 +232,19 @@ def test_heatmaps_are_of_mistakes_first_for_what_was_predicted(shown, monkeypatc
     assert len(places) == len(heat) == count
     assert (table.labels[places] == table.predicted()[places]).tolist() == [False] * 2 + [True] * (count - 2)
     assert sum(asked) == 2 * 4 + count * 147
+
+
+def test_other_pictures_are_drawn_while_heatmaps_are_computed(shown):
+    drawn = threading.Event()
+
+    def run(photos):
+        assert drawn.wait(60)
+        return shown.run(photos)
+
+    sheets = photo_sheets(replace(shown, run=run), lambda: drawn.set() or {"curves": b"png"})
+    assert sheets["curves"] == b"png"
+    assert sheets["heatmaps"]
+    assert photo_sheets(replace(shown, found={}), lambda: {"curves": b"png"}) == {"curves": b"png"}
 
 
 @pytest.mark.parametrize("seconds", [0.0, -5.0])

@@ -315,11 +315,10 @@ def draw_report(job: Job, record: RunRecord, judged: Judged) -> Path:
         progress=job.progress,
     )
 
-    with ThreadPoolExecutor(1) as beside:  # Pillow and ONNX Runtime leave the interpreter to the plots
-        sheets = beside.submit(photo_sheets, shown)
-        pictures = _plots(record, job.index)
-        pictures["samples"] = sample_sheet(job.index, shown.pixels, record.seed)
-    pictures |= sheets.result()
+    def others() -> dict[str, bytes]:
+        return {"samples": sample_sheet(job.index, shown.pixels, record.seed), **_plots(record, job.index)}
+
+    pictures = photo_sheets(shown, others)
     if any(value for value in job.recipe.augment.model_dump().values()):
         pictures["augmented"] = augmented_sheet(_views(job))
     return _written(record, job.index, pictures)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +24,7 @@ from sortograph.reporting.explained import (
 )
 from sortograph.reporting.galleries import hit_sheet, mistake_sheet, prediction_sheet
 
-HEATMAP_SECONDS = 1.5
+HEATMAP_SECONDS = 2.2  # about as long as the other pictures take
 _HEATMAPS, _LOOKALIKES, _NEAREST = 8, 5, 4
 _TIMED = 4  # photos: one alone may keep one core busy, and leave the others idle
 _CALLS = (MOST_CALLS, 73, 36, LEAST_CALLS)
@@ -56,21 +57,26 @@ class Shown:
         return self.found[held_out[-1]].table if held_out else None
 
 
-def photo_sheets(shown: Shown) -> dict[str, bytes]:
-    """PNG bytes by name; b"" where there is nothing to show. Empty where nothing was judged."""
+def photo_sheets(shown: Shown, others: Callable[[], dict[str, bytes]] = dict) -> dict[str, bytes]:
+    """PNG bytes by name; b"" where there is nothing to show. Where nothing was judged, only the others.
+
+    others: pictures that need no model, drawn while heatmaps are computed
+    """
     table = shown.table
     if table is None:
-        return {}
+        return others()
     what, warm = (shown.index, table, shown.pixels), shown.temperature
-    heat = _heatmaps(shown, table)
-    return {
-        "predictions": prediction_sheet(*what, shown.seed, temperature=warm),
-        "mistakes": mistake_sheet(*what, temperature=warm),
-        "hits": hit_sheet(*what, temperature=warm),
-        "confused": confused_sheet(*what, temperature=warm),
-        "lookalikes": lookalike_sheet(*what, _lookalikes(shown, table), temperature=warm),
-        "heatmaps": heatmap_sheet(*what, heat, temperature=warm),
-    }
+    with ThreadPoolExecutor(1) as beside:  # ONNX Runtime leaves the interpreter to what is drawn
+        heat = beside.submit(_heatmaps, shown, table)
+        return {
+            **others(),
+            "predictions": prediction_sheet(*what, shown.seed, temperature=warm),
+            "mistakes": mistake_sheet(*what, temperature=warm),
+            "hits": hit_sheet(*what, temperature=warm),
+            "confused": confused_sheet(*what, temperature=warm),
+            "lookalikes": lookalike_sheet(*what, _lookalikes(shown, table), temperature=warm),
+            "heatmaps": heatmap_sheet(*what, heat.result(), temperature=warm),
+        }
 
 
 def _lookalikes(shown: Shown, table: PredictionTable) -> Lookalikes:
@@ -107,7 +113,8 @@ def _plan(shown: Shown, photos: NDArray[np.uint8]) -> tuple[int, float]:
     """Calls for each photo, and the seconds that they take by a measurement."""
     few = photos[:_TIMED]
     each = min(_timed(shown, few) for _ in range(2)) / len(few)  # the first time may take longer
-    fits = [calls for calls in _CALLS if each * (calls + 1) * len(photos) <= shown.seconds]
+    # Planned for half of the time: what is drawn meanwhile slows them down.
+    fits = [calls for calls in _CALLS if each * (calls + 1) * len(photos) <= shown.seconds / 2]
     calls = fits[0] if fits else LEAST_CALLS
     return calls, each * (calls + 1)
 

@@ -62,7 +62,7 @@ class Store:
         if row is None or row in self._sound:
             return row is not None
         if zlib.crc32(self._mapped()[row]) != self._key(row)[3]:
-            del self._rows[sha256]  # `append` will keep it anew
+            self._rows.pop(sha256, None)  # `append` will keep it anew; another thread may have seen it, too
             return False
         self._sound.add(row)
         return True
