@@ -47,7 +47,7 @@ OURS = """
 import json, sys, time
 from pathlib import Path
 from sortograph.classify import load
-from sortograph.classify.machine import cores
+from sortograph.cores import cores
 paths = Path(sys.argv[1]).read_text(encoding="utf-8").split("\\n")
 classifier = load(sys.argv[2], threads=1)
 start, core = time.perf_counter(), time.process_time()

@@ -12,6 +12,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from sortograph.cores import cores
+
 PACKAGES = (
     "numpy",
     "pillow",
@@ -52,7 +54,7 @@ def describe() -> dict[str, Any]:
             "machine": platform.machine(),
             "processor": _processor(),
         },
-        "cpus": _cpus(),
+        "cpus": cores(),
         "packages": {name: version for name in PACKAGES if (version := _installed(name))},
         "libjpeg": _libjpeg(),
         "git": _git(),
@@ -124,12 +126,6 @@ def _processor() -> str:
         return platform.processor() or platform.machine()
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(names, "") or platform.machine()
-
-
-def _cpus() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _git() -> dict[str, Any] | None:

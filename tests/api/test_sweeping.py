@@ -288,7 +288,7 @@ def test_several_jobs_share_the_processor(photos, space, tmp_path, monkeypatch):
             seen.extend(task.threads for task in tasks)
 
     monkeypatch.setattr(sweeping, "ProcessRunner", Runner)
-    monkeypatch.setattr(sweeping, "_cores", lambda: 8)
+    monkeypatch.setattr(sweeping, "cores", lambda: 8)
     sortograph.sweep(photos, space=space, out=tmp_path / "sweep", jobs=4)
     assert seen == [4, 2, 2, 2, 2]
 

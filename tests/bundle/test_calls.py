@@ -50,7 +50,7 @@ def test_large_photos_come_one_by_one():
 
 def test_calls_run_at_once(monkeypatch):
     monkeypatch.setattr(runtime, "_CALL_PIXELS", 6 * 5)
-    monkeypatch.setattr(runtime.os, "cpu_count", lambda: 3)
+    monkeypatch.setattr(runtime, "cores", lambda: 3)
     together = threading.Barrier(3, timeout=60)
 
     def run(photos):

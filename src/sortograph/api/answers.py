@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sortograph.bundle.runtime import Bundle, open_bundle
+from sortograph.cores import cores
 from sortograph.dataset.halves import reserved
 from sortograph.dataset.names import shown
 from sortograph.errors import RunError, counted
@@ -173,7 +173,7 @@ def ask(index: DatasetIndex, folders: Sequence[Path], progress: Progress) -> Rig
     bundles = [open_bundle(folder, threads=1) for folder in folders]
     names = [index.classes[label] for label in index.labels.tolist()]
     right = np.zeros((len(bundles), len(index)), dtype=np.bool_)
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         for start in range(0, len(index), _BATCH):
             end = min(start + _BATCH, len(index))
             photos = list(pool.map(lambda path: read_photo(index.root, path), index.paths[start:end]))

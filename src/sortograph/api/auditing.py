@@ -17,6 +17,7 @@ from sortograph.api.writing import check_place, page_file
 from sortograph.auditing.likely import find_likely
 from sortograph.auditing.run import run_audit
 from sortograph.auditing.view import AuditView
+from sortograph.cores import cores
 from sortograph.errors import PhotoError, UsageError, counted
 from sortograph.files import make_folder
 from sortograph.images.archive import is_archive
@@ -193,7 +194,7 @@ def _write_page(index: DatasetIndex, result: AuditResult, target: Path, command:
 
 def _thumbnails(index: DatasetIndex, paths: Sequence[str]) -> dict[str, bytes]:
     """Small JPEGs of those photos that can be read."""
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         made = pool.map(lambda path: _thumbnail(index.root, path), paths)
         return {path: data for path, data in zip(paths, made, strict=True) if data}
 

@@ -51,7 +51,7 @@ def predict(
     Raises BundleError, DataError for inputs that do not exist. Unreadable photos give a Prediction with
     `error`, as do names on standard input ("-" among the inputs) of files that do not exist.
     """
-    from sortograph.classify.machine import cores
+    from sortograph.cores import cores
 
     given = [inputs] if isinstance(inputs, str | os.PathLike) else list(inputs)
     classifier, names = load(model, threads=1, max_error=max_error), Names()
@@ -119,8 +119,8 @@ def _caption(answer: Prediction) -> str:
 
 def _pictured(answers: Iterable[Prediction], isolate: bool) -> Iterator[_Pictured]:
     """Answers with a small picture of their photo, or None; read as the photos were."""
-    from sortograph.classify.machine import cores
     from sortograph.classify.stream import Pace, ordered
+    from sortograph.cores import cores
 
     if not isolate:
         yield from ordered(

@@ -22,6 +22,7 @@ from sortograph.api.telling import tell_rejected
 from sortograph.api.writing import check_place
 from sortograph.bundle.reading import FILE_NAME, bundle_file
 from sortograph.bundle.runtime import Bundle, open_bundle
+from sortograph.cores import cores
 from sortograph.errors import DataError, PhotoError, RunError, UsageError, command
 from sortograph.evaluation import judge_all
 from sortograph.images.inspect import read_photo
@@ -220,7 +221,7 @@ def _answered(index: DatasetIndex, bundle: Bundle, progress: Progress) -> dict[s
 
 def _prepared(index: DatasetIndex, rows: Sequence[int] | NDArray[np.int64], bundle: Bundle) -> Pixels:
     spec = bundle.manifest.preprocess
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         paths = [index.paths[int(row)] for row in rows]
         return np.stack(list(pool.map(lambda path: prepare(read_photo(index.root, path), spec), paths)))
 
@@ -286,7 +287,7 @@ def _check_unchanged(index: DatasetIndex) -> None:
         except PhotoError:
             return True
 
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         others = [
             path for path, bad in zip(index.paths, pool.map(is_other, range(len(index))), strict=True) if bad
         ]

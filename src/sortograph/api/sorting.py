@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sortograph import sorting
 from sortograph.classify import Classifier, FakeClassifier, find_photos, load
-from sortograph.classify.machine import cores
+from sortograph.cores import cores
 from sortograph.errors import DataError, StorageError, UsageError, command, counted, nearest
 from sortograph.files import is_in, write_csv
 from sortograph.records import Prediction, Progress, Said, Step, silent

@@ -26,6 +26,7 @@ from sortograph.api.sweep_folders import (
 from sortograph.api.telling import tell_notes, tell_rejected
 from sortograph.api.training import train
 from sortograph.api.writing import check_place
+from sortograph.cores import cores
 from sortograph.dataset.thinning import is_thinned
 from sortograph.errors import DataError, Interrupted, MissingExtra, RunError, UsageError, command, counted
 from sortograph.files import make_folder, write_atomic
@@ -255,13 +256,7 @@ class _Job:
     def _threads(self, one: Configuration) -> int:
         if self.jobs == 1 or resolved(self.space, one).train.threads:
             return 0
-        return max(1, _cores() // self.jobs)
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        return max(1, cores() // self.jobs)
 
 
 def _clear(folder: Path) -> None:

@@ -15,6 +15,7 @@ from sortograph.bundle import guard, store
 from sortograph.bundle.engine import first_line, onnxruntime, open_session
 from sortograph.bundle.golden import golden_photos
 from sortograph.bundle.reading import Reading
+from sortograph.cores import cores
 from sortograph.errors import BundleError, DataError, GateError, UsageError
 from sortograph.records import BundleManifest
 
@@ -54,7 +55,7 @@ def in_calls(run: Run, *, shallow: bool = False) -> Run:
             return run(photos)
         from concurrent.futures import ThreadPoolExecutor  # which a program that names one photo does without
 
-        with ThreadPoolExecutor(os.cpu_count() or 1, "sortograph-model") as pool:
+        with ThreadPoolExecutor(cores(), "sortograph-model") as pool:
             parts = list(pool.map(run, (photos[k : k + count] for k in range(0, len(photos), count))))
         likeness = [part.likeness for part in parts if part.likeness is not None]
         return Answers(

@@ -17,7 +17,7 @@ from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
 from itertools import islice
 from typing import TypeVar
 
-from sortograph.classify.machine import cores
+from sortograph.cores import cores
 
 Item = TypeVar("Item")
 Found = TypeVar("Found")

@@ -71,9 +71,9 @@ def _files(options: argparse.Namespace, classifier: Classifier) -> Files | None:
 
 def _work(options: argparse.Namespace, classifier: Classifier, files: Files | None) -> int:
     from sortograph.classify import Names, find_photos
-    from sortograph.classify.machine import cores
     from sortograph.classify.tally import Tally
     from sortograph.cli.predict_shown import Columns, shower
+    from sortograph.cores import cores
 
     tally, columns = Tally(), Columns(classifier.classes)
     show, meter = shower(options, columns), _meter(options, files)

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+from sortograph.cores import cores
 from sortograph.errors import PhotoCode
 from sortograph.images.process import Alone, Process, command
 from sortograph.images.worker import Job, Reading
@@ -69,7 +70,7 @@ class Crew:
         idle: float | None = _IDLE,
         _command: Sequence[str] | None = None,
     ) -> None:
-        self.limits, self.workers, self._idle = limits, workers or _cores(), idle
+        self.limits, self.workers, self._idle = limits, workers or cores(), idle
         self._given, self._tick = _command, min(0.5, limits.seconds / 8)
         self._reset()
         _crews.add(self)
@@ -320,12 +321,6 @@ class _Hand:
 def at_once(job: Job) -> int:
     """Photos that one request may ask for."""
     return max(1, min(_CHUNK, _CHUNK_BYTES // max(1, job.bytes_each())))
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 _crews: weakref.WeakSet[Crew] = weakref.WeakSet()

@@ -7,7 +7,6 @@ zooms in, also larger by that zoom, so that zoomed views keep their detail.
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import tempfile
 import weakref
@@ -19,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sortograph import caches
+from sortograph.cores import cores
 from sortograph.errors import PhotoError, RunError, StorageError
 from sortograph.images.decode import contract, open_photo
 from sortograph.images.inspect import read_photo
@@ -134,7 +134,7 @@ class PhotoPixels:
         return pixels
 
     def _decoded(self, index: DatasetIndex, rows: Sequence[int], factor: float) -> Pixels:
-        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        with ThreadPoolExecutor(cores()) as pool:
             return np.stack(list(pool.map(lambda row: self._decode(index, int(row), factor), rows)))
 
     def _decode(self, index: DatasetIndex, row: int, factor: float) -> Pixels:

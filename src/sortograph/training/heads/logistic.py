@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +11,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from sortograph.cores import cores
 from sortograph.models.head import linear_plan
 from sortograph.models.plan import OUTPUT
 from sortograph.training.heads.alone import alone
@@ -161,7 +161,7 @@ class _Path:
     def _workers(self, photos: int) -> int:
         task = self.task
         most = max(1, _TOGETHER // max(1, photos * task.classes))
-        return min(task.train.threads or os.cpu_count() or 1, task.parts, most)
+        return min(task.train.threads or cores(), task.parts, most)
 
     def _refit(self, problem: Problem, penalty: float, theta: Floats) -> Taught:
         """All photos; from the mean of the folds, which is near."""
