@@ -6,6 +6,7 @@ import io
 import shutil
 import sys
 import threading
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -19,6 +20,7 @@ from sortograph.api.explaining import SHEET_PHOTOS
 from sortograph.api.judging import Answered
 from sortograph.api.sheets import Shown, photo_sheets
 from sortograph.bundle.runtime import Answers, open_bundle
+from sortograph.cores import cores
 from sortograph.errors import BundleError, DataError, PhotoError, RunError, StorageError, UsageError
 from sortograph.records import PredictionTable, Said
 
@@ -231,20 +233,47 @@ def test_heatmaps_are_of_mistakes_first_for_what_was_predicted(shown, monkeypatc
     count = min(8, len(table.rows))
     assert len(places) == len(heat) == count
     assert (table.labels[places] == table.predicted()[places]).tolist() == [False] * 2 + [True] * (count - 2)
-    assert sum(asked) == 2 * 4 + count * 147
+    assert sum(asked) == 2 * max(4, cores()) + count * 147
 
 
 def test_other_pictures_are_drawn_while_heatmaps_are_computed(shown):
-    drawn = threading.Event()
+    computed, drawn = threading.Event(), threading.Event()
 
     def run(photos):
+        computed.set()
         assert drawn.wait(60)
         return shown.run(photos)
 
-    sheets = photo_sheets(replace(shown, run=run), lambda: drawn.set() or {"curves": b"png"})
+    def others():
+        assert computed.wait(60)
+        drawn.set()
+        return {"curves": b"png"}
+
+    sheets = photo_sheets(replace(shown, run=run), others)
     assert sheets["curves"] == b"png"
     assert sheets["heatmaps"]
     assert photo_sheets(replace(shown, found={}), lambda: {"curves": b"png"}) == {"curves": b"png"}
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
+def test_what_stops_the_drawing_stops_the_heatmaps(shown, error):
+    calls, stopped = [], threading.Event()
+
+    def run(photos):
+        calls.append(len(photos))
+        if len(calls) > 2:  # the measurement is over
+            assert stopped.wait(60)
+        return shown.run(photos)
+
+    def others():
+        while len(calls) < 3:
+            time.sleep(0.001)
+        threading.Timer(0.2, stopped.set).start()
+        raise error
+
+    with pytest.raises(error):
+        photo_sheets(replace(shown, run=run), others)
+    assert len(calls) == 3
 
 
 @pytest.mark.parametrize("seconds", [0.0, -5.0])

@@ -46,9 +46,10 @@ def test_threads_are_as_asked(small):
     assert options.log_severity_level == 3
 
 
-@pytest.mark.parametrize("plans", [True, False])
-def test_memory_is_planned_as_asked(small, plans):
-    assert open_session(small.graph(), "m", plans=plans).get_session_options().enable_mem_pattern is plans
+@pytest.mark.parametrize("planned", [True, False])
+def test_memory_is_planned_as_asked(small, planned):
+    session = open_session(small.graph(), "m", memory_plan=planned)
+    assert session.get_session_options().enable_mem_pattern is planned
 
 
 def test_a_model_that_onnx_runtime_refuses(small):

@@ -258,8 +258,10 @@ def report(
         )
     bundle = open_bundle(record.bundle, threads=1)
     index = run_index(record, None if photos is None else Path(photos))
-    pictures = {**(_kept_pictures(record.folder) if with_photos else {}), **_plots(record, index)}
-    if photos is not None:
+    pictures = _kept_pictures(record.folder) if with_photos else {}
+    if photos is None:
+        pictures |= _plots(record, index)
+    else:
         _check_unchanged(index)
         shown = Shown(
             index=index,
@@ -271,9 +273,12 @@ def report(
             seconds=_HEATMAP_SECONDS,
             progress=progress,
         )
-        pictures["samples"] = sample_sheet(index, shown.pixels, record.seed)
+
+        def others() -> dict[str, bytes]:
+            return {"samples": sample_sheet(index, shown.pixels, record.seed), **_plots(record, index)}
+
         # Where there was no time for any heatmap, those of the run stay.
-        drawn = photo_sheets(shown).items()
+        drawn = photo_sheets(shown, others).items()
         pictures |= {name: sheet for name, sheet in drawn if sheet or name != "heatmaps"}
     return _written(record, index, pictures)
 

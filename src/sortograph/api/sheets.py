@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sortograph.api.judging import Answered, Pixels
-from sortograph.bundle.runtime import Run
+from sortograph.bundle.runtime import Answers, Run
+from sortograph.cores import cores
 from sortograph.explaining.neighbours import nearest
 from sortograph.explaining.occlusion import LEAST_CALLS, MOST_CALLS, Heat, occlusion
 from sortograph.records import DatasetIndex, PredictionTable, Progress, Said, silent
@@ -26,7 +28,7 @@ from sortograph.reporting.galleries import hit_sheet, mistake_sheet, prediction_
 
 HEATMAP_SECONDS = 2.2  # about as long as the other pictures take
 _HEATMAPS, _LOOKALIKES, _NEAREST = 8, 5, 4
-_TIMED = 4  # photos: one alone may keep one core busy, and leave the others idle
+_TIMED = 4  # photos at the least: one alone would keep one core busy, and leave the others idle
 _CALLS = (MOST_CALLS, 73, 36, LEAST_CALLS)
 Places = NDArray[np.int64]
 
@@ -61,22 +63,37 @@ def photo_sheets(shown: Shown, others: Callable[[], dict[str, bytes]] = dict) ->
     """PNG bytes by name; b"" where there is nothing to show. Where nothing was judged, only the others.
 
     others: pictures that need no model, drawn while heatmaps are computed
+
+    Another thread asks the model then, and for pixels, and tells of progress.
     """
     table = shown.table
     if table is None:
         return others()
     what, warm = (shown.index, table, shown.pixels), shown.temperature
+    stopped = threading.Event()
     with ThreadPoolExecutor(1) as beside:  # ONNX Runtime leaves the interpreter to what is drawn
-        heat = beside.submit(_heatmaps, shown, table)
-        return {
-            **others(),
-            "predictions": prediction_sheet(*what, shown.seed, temperature=warm),
-            "mistakes": mistake_sheet(*what, temperature=warm),
-            "hits": hit_sheet(*what, temperature=warm),
-            "confused": confused_sheet(*what, temperature=warm),
-            "lookalikes": lookalike_sheet(*what, _lookalikes(shown, table), temperature=warm),
-            "heatmaps": heatmap_sheet(*what, heat.result(), temperature=warm),
-        }
+        heat = beside.submit(_heatmaps, replace(shown, run=_until(stopped, shown.run)), table)
+        try:
+            return {
+                **others(),
+                "predictions": prediction_sheet(*what, shown.seed, temperature=warm),
+                "mistakes": mistake_sheet(*what, temperature=warm),
+                "hits": hit_sheet(*what, temperature=warm),
+                "confused": confused_sheet(*what, temperature=warm),
+                "lookalikes": lookalike_sheet(*what, _lookalikes(shown, table), temperature=warm),
+                "heatmaps": heatmap_sheet(*what, heat.result(), temperature=warm),
+            }
+        finally:  # Ctrl-C and errors wait for one call, not for all heatmaps
+            stopped.set()
+
+
+def _until(stopped: threading.Event, run: Run) -> Run:
+    def asked(photos: NDArray[np.uint8]) -> Answers:
+        if stopped.is_set():
+            raise CancelledError
+        return run(photos)
+
+    return asked
 
 
 def _lookalikes(shown: Shown, table: PredictionTable) -> Lookalikes:
@@ -111,9 +128,9 @@ def _heatmaps(shown: Shown, table: PredictionTable) -> tuple[Places, Sequence[He
 
 def _plan(shown: Shown, photos: NDArray[np.uint8]) -> tuple[int, float]:
     """Calls for each photo, and the seconds that they take by a measurement."""
-    few = photos[:_TIMED]
+    few = np.take(photos, range(max(_TIMED, cores())), axis=0, mode="wrap")
     each = min(_timed(shown, few) for _ in range(2)) / len(few)  # the first time may take longer
-    # Planned for half of the time: what is drawn meanwhile slows them down.
+    # Planned for half of the time: with all of it, beside other pictures, two of eight were often not drawn.
     fits = [calls for calls in _CALLS if each * (calls + 1) * len(photos) <= shown.seconds / 2]
     calls = fits[0] if fits else LEAST_CALLS
     return calls, each * (calls + 1)

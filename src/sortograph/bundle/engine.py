@@ -33,19 +33,19 @@ def onnxruntime() -> Any:
     return onnxruntime
 
 
-def open_session(model: bytes, where: str, threads: int | None = None, *, plans: bool = True) -> Any:
+def open_session(model: bytes, where: str, threads: int | None = None, *, memory_plan: bool = True) -> Any:
     """An onnxruntime.InferenceSession on the CPU, from bytes that the guard has let through.
 
     threads: within one operator; None leaves it to ONNX Runtime (one per physical core).
-    plans: whether the memory of a call is planned as a whole: less work for each operator, half as much
-        memory again
+    memory_plan: whether the memory of a call is planned as a whole: less work for each operator, half as
+        much memory again
     Raises BundleError when ONNX Runtime refuses the model.
     """
     engine = onnxruntime()
     options = engine.SessionOptions()
     options.log_severity_level = _ERRORS_ONLY
     options.intra_op_num_threads = threads or 0
-    options.enable_mem_pattern = plans
+    options.enable_mem_pattern = memory_plan
     for key, value in _SETTINGS.items():
         options.add_session_config_entry(key, value)
     try:

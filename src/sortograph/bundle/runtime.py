@@ -35,8 +35,9 @@ class Answers(NamedTuple):
 
 
 Run = Callable[[NDArray[np.uint8]], Answers]
-_CALL_PIXELS = 1 << 17  # of the photos of one call, where nobody asks for more
-_FEW_OPERATORS = 64
+_CALL_PIXELS = 1 << 17  # of the photos of one call; shallow models get twice as many
+_CORE_PIXELS = 1 << 19  # that are in hand at once, for each core: large photos need much memory
+_FEW_OPERATORS = 64  # a network without branches of a dozen layers has 50; MobileNetV2 has 115
 
 
 def in_calls(run: Run, *, shallow: bool = False) -> Run:
@@ -50,13 +51,16 @@ def in_calls(run: Run, *, shallow: bool = False) -> Run:
     """
 
     def run_all(photos: NDArray[np.uint8]) -> Answers:
-        count = max(1, (_CALL_PIXELS << shallow) // max(1, math.prod(photos.shape[1:3])))
-        if len(photos) <= count:
+        if len(photos) <= 1:
             return run(photos)
         from concurrent.futures import ThreadPoolExecutor  # which a program that names one photo does without
 
-        with ThreadPoolExecutor(cores(), "sortograph-model") as pool:
-            parts = list(pool.map(run, (photos[k : k + count] for k in range(0, len(photos), count))))
+        pixels = max(1, math.prod(photos.shape[1:3]))
+        threads = max(1, min(cores(), _CORE_PIXELS * cores() // pixels))
+        most = max(1, _CALL_PIXELS * (2 if shallow else 1) // pixels)
+        rounds = -(-len(photos) // (most * threads))  # all threads have as much to do
+        with ThreadPoolExecutor(threads, "sortograph-model") as pool:
+            parts = list(pool.map(run, np.array_split(photos, min(len(photos), rounds * threads))))
         likeness = [part.likeness for part in parts if part.likeness is not None]
         return Answers(
             np.concatenate([part.probabilities for part in parts]),
@@ -74,7 +78,7 @@ def asked(graph: bytes, where: str) -> Run:
     Raises BundleError when the graph is not allowed in a bundle, or ONNX Runtime refuses it.
     """
     shallow = _is_shallow(guard.survey(graph, where))
-    session = open_session(graph, where, threads=1, plans=not shallow)
+    session = open_session(graph, where, threads=1, memory_plan=not shallow)
     outputs = list(guard.OUTPUTS)
     return in_calls(
         lambda photos: Answers(*session.run(outputs, {guard.INPUT: np.ascontiguousarray(photos)})),
@@ -85,7 +89,8 @@ def asked(graph: bytes, where: str) -> Run:
 class Bundle:
     """An open model.onnx. Made by `open_bundle`; may be used by several threads at once.
 
-    shallow: it consists of few operators, and takes larger calls well
+    shallow: it consists of at most 64 operators. Most of these are networks with a large dense layer, which
+        comes from memory in each call, so that larger calls serve them
     """
 
     __slots__ = ("_golden", "_outputs", "_session", "manifest", "path", "sha256", "shallow", "threads")
@@ -173,7 +178,7 @@ def open_bundle(path: str | os.PathLike[str] | Reading, *, threads: int | None =
         raise
     sha256 = reading.sha256()
     # Few operators have much to do each: a plan of their memory saves them no time.
-    session = open_session(data, where, threads, plans=not _is_shallow(survey))
+    session = open_session(data, where, threads, memory_plan=not _is_shallow(survey))
     _check_shapes(session, manifest, where)
     return Bundle(file, manifest, sha256, survey, threads, session)
 

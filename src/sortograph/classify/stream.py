@@ -40,15 +40,14 @@ _FEW = 4  # threads below which fewer are not tried
 def batch_sizes(size: tuple[int, int], *, shallow: bool = False) -> tuple[int, ...]:
     """The sizes of batches to try for photos of `size` = (height, width), ascending.
 
-    shallow: the model is (see `Bundle`). Its dense layers are often so large that they come from memory in
-        each call, and it needs less memory for a photo
+    shallow: the model is, as a `Bundle` tells
 
     >>> batch_sizes((224, 224)), batch_sizes((64, 64)), batch_sizes((600, 600))
     ((1, 2, 4), (1, 2, 4, 8, 16, 32), (1,))
     >>> batch_sizes((224, 224), shallow=True)
     (1, 2, 4, 8)
     """
-    most = max(1, min(_LARGEST, (_BATCH_PIXELS << shallow) // (size[0] * size[1])))
+    most = max(1, min(_LARGEST, _BATCH_PIXELS * (2 if shallow else 1) // (size[0] * size[1])))
     return tuple(1 << k for k in range(most.bit_length()))
 
 
@@ -95,10 +94,9 @@ def ordered(
 
 def _is_first(waiting: Sequence[Future[Answer]], idle: Callable[[], bool]) -> bool:
     """Whether the oldest of what is under way is done, now or before a source that pauses has more."""
-    while waiting and (waiting[0].done() or idle()):
-        if wait([waiting[0]], timeout=_GLANCE).done:
-            return True
-    return False
+    while waiting and not waiting[0].done() and idle():
+        wait([waiting[0]], timeout=_GLANCE)
+    return bool(waiting) and waiting[0].done()
 
 
 def _chunk(source: Iterator[Item], size: int, idle: Callable[[], bool]) -> list[Item]:
