@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sortograph.classify import Names, find_photos, load
+from sortograph.cores import cores
 from sortograph.errors import PhotoError
 from sortograph.files import make_folder, write_atomic
 from sortograph.images.preprocess import prepare
@@ -51,7 +52,6 @@ def predict(
     Raises BundleError, DataError for inputs that do not exist. Unreadable photos give a Prediction with
     `error`, as do names on standard input ("-" among the inputs) of files that do not exist.
     """
-    from sortograph.cores import cores
 
     given = [inputs] if isinstance(inputs, str | os.PathLike) else list(inputs)
     classifier, names = load(model, threads=1, max_error=max_error), Names()
@@ -120,7 +120,6 @@ def _caption(answer: Prediction) -> str:
 def _pictured(answers: Iterable[Prediction], isolate: bool) -> Iterator[_Pictured]:
     """Answers with a small picture of their photo, or None; read as the photos were."""
     from sortograph.classify.stream import Pace, ordered
-    from sortograph.cores import cores
 
     if not isolate:
         yield from ordered(

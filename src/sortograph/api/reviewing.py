@@ -43,6 +43,7 @@ from sortograph.records import (
 if TYPE_CHECKING:
     from sortograph.api.job import Job
     from sortograph.api.judging import Judged
+    from sortograph.api.sheets import Shown
 
 _VIEWS = 9
 _HEATMAP_SECONDS = 10.0  # of a report that is written again
@@ -241,8 +242,7 @@ def report(
     Raises RunError when the folder is no run, has no model yet, or the photos are not those it had;
     UsageError for photos that would be left out.
     """
-    from sortograph.api.sheets import Shown, photo_sheets
-    from sortograph.reporting import sample_sheet
+    from sortograph.api.sheets import Shown
 
     if photos is not None and not with_photos:
         raise UsageError(
@@ -273,12 +273,8 @@ def report(
             seconds=_HEATMAP_SECONDS,
             progress=progress,
         )
-
-        def others() -> dict[str, bytes]:
-            return {"samples": sample_sheet(index, shown.pixels, record.seed), **_plots(record, index)}
-
         # Where there was no time for any heatmap, those of the run stay.
-        drawn = photo_sheets(shown, others).items()
+        drawn = _pictures(record, shown).items()
         pictures |= {name: sheet for name, sheet in drawn if sheet or name != "heatmaps"}
     return _written(record, index, pictures)
 
@@ -307,8 +303,8 @@ def _check_unchanged(index: DatasetIndex) -> None:
 
 def draw_report(job: Job, record: RunRecord, judged: Judged) -> Path:
     """The report of a run that has just ended. Heatmaps take what time a budget leaves, and few seconds."""
-    from sortograph.api.sheets import HEATMAP_SECONDS, Shown, photo_sheets
-    from sortograph.reporting import augmented_sheet, sample_sheet
+    from sortograph.api.sheets import HEATMAP_SECONDS, Shown
+    from sortograph.reporting import augmented_sheet
 
     shown = Shown(
         index=job.index,
@@ -320,14 +316,21 @@ def draw_report(job: Job, record: RunRecord, judged: Judged) -> Path:
         seconds=min(HEATMAP_SECONDS, job.left - _FINISH),
         progress=job.progress,
     )
-
-    def others() -> dict[str, bytes]:
-        return {"samples": sample_sheet(job.index, shown.pixels, record.seed), **_plots(record, job.index)}
-
-    pictures = photo_sheets(shown, others)
+    pictures = _pictures(record, shown)
     if any(value for value in job.recipe.augment.model_dump().values()):
         pictures["augmented"] = augmented_sheet(_views(job))
     return _written(record, job.index, pictures)
+
+
+def _pictures(record: RunRecord, shown: Shown) -> dict[str, bytes]:
+    from sortograph.api.sheets import photo_sheets
+    from sortograph.reporting import sample_sheet
+
+    def others() -> dict[str, bytes]:
+        samples = sample_sheet(shown.index, shown.pixels, record.seed)
+        return {"samples": samples, **_plots(record, shown.index)}
+
+    return photo_sheets(shown, others)
 
 
 def _plots(record: RunRecord, index: DatasetIndex) -> dict[str, bytes]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sortograph.cores import cores
 from sortograph.errors import MissingExtra, StorageError, UsageError
 from sortograph.files import make_folder, storage_errors
 
@@ -88,7 +89,7 @@ def make_server(
     from sortograph.serve.service import Service
 
     limits = limits or Limits()
-    lanes = options.lanes or len(_cores())
+    lanes = options.lanes or cores()
     shelf = Shelf(sources([Path(model) for model in models], lanes, options.max_error))
     corrections = None if options.corrections is None else Corrections(options.corrections)
     decoders = Decoders(options.decoders, min(10.0, limits.seconds), limits.pixels)
@@ -184,12 +185,6 @@ def _text(file: Path) -> str:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "not text"
         raise UsageError(f"a token that cannot be read ({reason})", where=str(file)) from None
-
-
-def _cores() -> Sequence[int]:
-    if hasattr(os, "sched_getaffinity"):
-        return sorted(os.sched_getaffinity(0))
-    return range(os.cpu_count() or 1)
 
 
 def _address(host: str, port: int) -> str:

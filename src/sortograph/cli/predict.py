@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from sortograph.cli import streams
 from sortograph.cli.predict_options import COMMAND, STDOUT, parse
+from sortograph.cores import cores
 from sortograph.errors import DataError, Interrupted
 from sortograph.lazy import importing
 
@@ -73,7 +74,6 @@ def _work(options: argparse.Namespace, classifier: Classifier, files: Files | No
     from sortograph.classify import Names, find_photos
     from sortograph.classify.tally import Tally
     from sortograph.cli.predict_shown import Columns, shower
-    from sortograph.cores import cores
 
     tally, columns = Tally(), Columns(classifier.classes)
     show, meter = shower(options, columns), _meter(options, files)
