@@ -5,6 +5,7 @@ import io
 import json
 import os
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -278,6 +279,33 @@ def test_names_from_stdin(call, model_file, folder, monkeypatch, end):
     assert [line.split("  ")[0].rstrip() for line in lines] == names
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="nothing tells there whether a pipe has more")
+def test_each_name_from_stdin_is_answered_before_the_next_is_written(call, model_file, folder, monkeypatch):
+    reading, writing = os.pipe()
+    answered, waits, out = threading.Event(), [], streams.out
+
+    def told(line: str) -> None:
+        out(line)
+        answered.set()
+
+    def write() -> None:
+        with os.fdopen(writing, "wb", buffering=0) as names:
+            for path in sorted(folder.iterdir()):
+                answered.clear()
+                names.write(os.fsencode(path) + b"\n")
+                waits.append(answered.wait(20))
+
+    monkeypatch.setattr(streams, "out", told)
+    writer = threading.Thread(target=write)
+    with os.fdopen(reading) as stream:
+        monkeypatch.setattr(sys, "stdin", stream)
+        writer.start()
+        said = call("predict", model_file, "-")
+        writer.join()
+    assert len(said.out.splitlines()) == 3
+    assert waits == [True, True, True]
+
+
 def test_one_name_on_stdin_that_is_gone_costs_one_answer(call, model_file, one, monkeypatch):
     lines = f"gone.jpg\n{one}\n".encode()
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(lines)))
@@ -316,6 +344,14 @@ def test_answers_that_are_withheld_or_unsure(capsys):
         "longer.png  cat      99.0 %  unsure: unlike the photos of training",
         "a.png       강아지   90.0 %",
     ]
+
+
+def test_the_first_photos_are_aligned_however_slowly_they_are_answered(capsys):
+    columns = predict_shown.Columns(["cat"])
+    photos = columns.widened(map(Path, ["a.png", "longer.png", "the-longest.png"]), ahead=2)
+    for photo in photos:
+        columns.show(Prediction(str(photo), "cat", 0.9, (("cat", 0.9),)))
+    assert [line.index("cat") for line in capsys.readouterr().out.splitlines()] == [12, 12, 17]
 
 
 def test_the_model_is_opened_before_photos_are_looked_for(call):

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sortograph.records import Event
 
 PARTLY = 6
+_ALIGNED = 64
 __all__ = ["COMMAND", "PARTLY", "run"]
 
 
@@ -80,7 +81,7 @@ def _work(options: argparse.Namespace, classifier: Classifier, files: Files | No
     names = Names()
     photos = find_photos(options.inputs, names=names, progress=None if options.quiet else _tell)
     answers = classifier.predict_many(
-        columns.widened(files.rest(photos, tally.add) if files else photos),
+        columns.widened(files.rest(photos, tally.add) if files else photos, _ahead(options)),
         top_k=options.top_k,
         threads=options.threads or cores(),
         isolate=options.isolate,
@@ -100,6 +101,11 @@ def _work(options: argparse.Namespace, classifier: Classifier, files: Files | No
         if not options.quiet:
             streams.note(streams.safe(told))
     return _outcome(tally, options)
+
+
+def _ahead(options: argparse.Namespace) -> int:
+    """How many photos the columns are aligned by; names on standard input may come one by one."""
+    return 0 if STDOUT in options.inputs else _ALIGNED
 
 
 def _meter(options: argparse.Namespace, files: Files | None) -> Meter | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,11 +37,18 @@ class Columns:
         self._path = 0
         self._label = max(width(streams.safe(name)) for name in classes)
 
-    def widened(self, photos: Iterable[Path]) -> Iterator[Path]:
-        """The photos again; the model takes them some batches ahead of its answers."""
-        for photo in photos:
-            self._path = max(self._path, width(streams.safe(str(photo))))
-            yield photo
+    def widened(self, photos: Iterable[Path], ahead: int = 0) -> Iterator[Path]:
+        """The photos again, the first `ahead` looked at before any is given.
+
+        How far the model takes photos ahead of its answers depends on how fast they are.
+        """
+        source = iter(photos)
+        first = [self._seen(photo) for photo in islice(source, ahead)]
+        yield from chain(first, map(self._seen, source))
+
+    def _seen(self, photo: Path) -> Path:
+        self._path = max(self._path, width(streams.safe(str(photo))))
+        return photo
 
     def show(self, answer: Prediction) -> None:
         path = streams.safe(answer.path)
