@@ -27,11 +27,13 @@ def entry(key: str, value: str) -> bytes:
 _HEAD = entry(SEAL, _BLANK.decode())[:-_DIGEST]
 
 
-def sealed(content: bytes) -> bytes:
-    """A model with the seal behind all of its fields."""
-    data = content + _HEAD + _BLANK
-    body = len(data) - _DIGEST
-    return data[:body] + _digest(data, body).encode()
+def sealed(*content: Buffer) -> bytes:
+    """A model, given in parts, with the seal behind all of its fields."""
+    parts = (*content, _HEAD)
+    digest = hashlib.sha256()
+    for part in (*parts, _BLANK):
+        digest.update(part)
+    return b"".join((*parts, digest.hexdigest().encode()))
 
 
 def verify(data: Buffer, where: str) -> str:

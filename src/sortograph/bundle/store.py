@@ -91,8 +91,8 @@ def _assembled(model: bytes, manifest: BundleManifest, golden: str) -> bytes:
     text = _manifest_text(manifest)
     patched = bytearray(model)
     struct.pack_into("<f", patched, place, manifest.temperature)
-    parts = [bytes(patched[a:b]) for a, b in _kept(patched)]
-    data = sealed(b"".join([*parts, entry(MANIFEST, text), entry(GOLDEN, golden)]))
+    parts = [memoryview(patched)[a:b] for a, b in _kept(patched)]  # models may be large: no copy of them
+    data = sealed(*parts, entry(MANIFEST, text), entry(GOLDEN, golden))
     if len(data) > guard.MAX_BYTES:
         raise BundleError(f"a model of {len(data) / 1e6:.0f} MB, above what ONNX can hold")
     return data

@@ -16,7 +16,7 @@ from sortograph.files import make_folder, write_atomic
 from sortograph.records import SPLITS, AuditResult, DatasetIndex
 from sortograph.reporting import audit_cards, facts
 from sortograph.reporting.audit_cards import LEVELS, Thumbnails
-from sortograph.reporting.engine import packaged, rendered
+from sortograph.reporting.engine import packaged, rendered, template
 
 THUMBNAIL = 160
 _REJECTED = 50
@@ -52,7 +52,7 @@ def render_audit(view: AuditPage) -> str:
     At most 12 photos of a finding and 400 in all are shown, 6 MB of thumbnails; the others are named, and
     counted where there are too many to name. Raises MissingExtra where Jinja2 is not installed.
     """
-    return rendered("audit.html.j2", _context(view))
+    return rendered(template("audit.html.j2"), _context(view))
 
 
 def write_audit_page(view: AuditPage, file: Path) -> Path:

@@ -13,7 +13,7 @@ from sortograph.files import make_folder, write_atomic
 from sortograph.records import Compared, Contender, Estimate, Pair
 from sortograph.records.comparison import p_text
 from sortograph.reporting import facts
-from sortograph.reporting.engine import packaged, rendered
+from sortograph.reporting.engine import packaged, rendered, template
 from sortograph.reporting.overlay import Course, overlay
 
 _SCALE = 1.5  # pixels of a plot for each of the page, so that it stays sharp
@@ -74,7 +74,7 @@ def render_comparison(view: ComparePage) -> str:
     Names of runs and classes are escaped; bytes of names that are no UTF-8 become replacement marks.
     Raises MissingExtra where Jinja2 or matplotlib is not installed.
     """
-    return rendered("compare.html.j2", _context(view))
+    return rendered(template("compare.html.j2"), _context(view))
 
 
 def write_compare_page(view: ComparePage, file: Path) -> Path:

@@ -9,17 +9,20 @@ from typing import TYPE_CHECKING, Any
 from sortograph.errors import MissingExtra
 
 if TYPE_CHECKING:
-    from jinja2 import Environment
+    from jinja2 import Environment, Template
 
 
-def rendered(template: str, context: Mapping[str, Any]) -> str:
+def template(name: str) -> Template:
+    """That of `templates/`, compiled. Raises MissingExtra where Jinja2 is not installed."""
+    return _engine().get_template(name)
+
+
+def rendered(page: Template, context: Mapping[str, Any]) -> str:
     """The page as text that is safe to encode as UTF-8.
 
     All data are escaped; bytes of names that are no UTF-8 become replacement marks.
-    Raises MissingExtra where Jinja2 is not installed.
     """
-    page = _engine().get_template(template).render(context)
-    return page.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+    return page.render(context).encode("utf-8", "surrogatepass").decode("utf-8", "replace")
 
 
 def packaged(name: str) -> str:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from sortograph.cores import cores
 from sortograph.files import make_folder, write_atomic
 from sortograph.records import DatasetIndex, EvaluationResult, RunRecord
 from sortograph.reporting import facts, pictures, promises, steps, weak, words
-from sortograph.reporting.engine import packaged, rendered
+from sortograph.reporting.engine import packaged, rendered, template
 
 PLOTS = ("curves", "reliability", "confusion", "per_class")
 PHOTOS = (
@@ -68,7 +70,15 @@ def render(view: ReportView) -> str:
     Names of classes and files are escaped; bytes of names that are no UTF-8 become replacement marks.
     Raises MissingExtra where Jinja2 is not installed.
     """
-    return rendered("report.html.j2", _context(view))
+    with ThreadPoolExecutor(cores(), "sortograph-page") as pool:
+        packed = {name: pool.submit(_embedded, name, data) for name, data in view.pictures.items() if data}
+        page, context = template("report.html.j2"), _context(view)  # is compiled meanwhile
+        shown = {name: picture.result() for name, picture in packed.items()}
+    return rendered(page, {**context, "pictures": shown})
+
+
+def _embedded(name: str, data: bytes) -> pictures.Picture:
+    return pictures.embedded(data, is_plot=name in PLOTS)
 
 
 def write_report(view: ReportView) -> Path:
@@ -110,11 +120,6 @@ def _context(view: ReportView) -> dict[str, Any]:
         "settings": list(facts.settings(run.recipe)),
         "environment": facts.facts(run.environment),
         "drawn_from": words.drawn_from(result),
-        "pictures": {
-            name: pictures.embedded(data, is_plot=name in PLOTS)
-            for name, data in view.pictures.items()
-            if data
-        },
     }
 
 

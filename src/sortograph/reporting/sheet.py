@@ -22,7 +22,7 @@ _LIGHT = "#eceff4"
 _PHOTO_GROUND = "#20252d"
 _GAP = 10
 _FRAME = 3
-_PACKED = 3  # of 9: for photos the usual 6 is 1 % smaller, and takes more than twice as long
+_PACKED = 1  # of 9: for photos the usual 6 is 4 % smaller, and takes three times as long
 
 
 @dataclass(frozen=True, slots=True)
