@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from sortograph.dataset import neighbours
 from sortograph.dataset import twins as module
 from sortograph.dataset.neighbours import NEAREST, near_pairs
 from sortograph.dataset.twins import LARGE, SIZE, SMALL, Large, Twins, find_twins
@@ -296,3 +297,40 @@ def test_crowds_have_few_candidates() -> None:
     pairs = near_pairs(np.rint(crowd * UNIT * 0.9).astype(np.int16))
     assert 600 / 2 <= len(pairs) <= 600 * NEAREST
     assert (pairs.first < pairs.second).all()
+
+
+def many(photos: int) -> NDArray[np.int16]:
+    """Fingerprints of photos that have nothing to do with each other."""
+    made = np.random.default_rng(4).normal(size=(photos, FINGERPRINT)) * UNIT / 4
+    return np.rint(np.clip(made, -UNIT, UNIT)).astype(np.int16)
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_the_same_pairs_are_found_on_any_number_of_cores(monkeypatch, count):
+    prints = np.concatenate([many(1500), many(1500)[::3]])
+    monkeypatch.setattr(neighbours, "cores", lambda: count)
+    pairs = near_pairs(prints)
+    known = set(zip(range(0, 1500, 3), range(1500, 2000), strict=True))
+    assert known <= set(zip(pairs.first.tolist(), pairs.second.tolist(), strict=True))
+    monkeypatch.undo()
+    again = near_pairs(prints)
+    assert [a.tolist() for a in (pairs.first, pairs.second)] == [
+        b.tolist() for b in (again.first, again.second)
+    ]
+
+
+def test_a_search_that_is_interrupted_begins_nothing_more(monkeypatch):
+    begun, nearest = [], neighbours._nearest
+
+    def noted(asked, *more):
+        begun.append(len(asked))
+        return nearest(asked, *more)
+
+    def interrupt(_event: Event) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(neighbours, "_nearest", noted)
+    monkeypatch.setattr(neighbours, "cores", lambda: 2)
+    with pytest.raises(KeyboardInterrupt):
+        near_pairs(many(8000), interrupt)
+    assert 0 < len(begun) < 8

@@ -8,12 +8,14 @@ of one that is odd, are the same for both.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sortograph.cores import cores
 from sortograph.records import Progress, Step, silent
 from sortograph.records.looks import UNIT, WAVES
 
@@ -34,7 +36,8 @@ _AXES = (
     ((3, 0), 0.09),
 )
 _SORTED, _REACH, _STEPS = (0, 1), 0.03, 1 << 12  # orders the photos of one square
-_QUERIES = 1024  # looked up together
+_QUERIES = 512  # looked up together
+_THREADS = 8  # at the most: each needs 30 MB where photos are all alike
 _CROWD = 128  # photos of one square that one look-up reads: the nearest by `_SORTED`
 
 
@@ -86,11 +89,16 @@ def near_pairs(fingerprints: NDArray[np.int16], progress: Progress = silent) -> 
     )
     mesh = _WIDE if len(rows) <= FEW else _NARROW
     squares = _Squares.of(_whole_vectors(fingerprints, rows), mesh)
+    parts = [squares.order[start : start + _QUERIES] for start in range(0, len(rows), _QUERIES)]
     found: list[tuple[Ints, Ints, Reals]] = []
-    for start in range(0, len(rows), _QUERIES):
-        asked = squares.order[start : start + _QUERIES]
-        found.append(_nearest(asked, fingerprints[rows[asked]], squares))
-        progress(Step("comparing fingerprints", min(start + _QUERIES, len(rows)), len(rows)))
+    pool = ThreadPoolExecutor(min(cores(), _THREADS), "sortograph-near")
+    try:
+        for nearest in pool.map(lambda asked: _nearest(asked, fingerprints[rows[asked]], squares), parts):
+            found.append(nearest)
+            done = min(len(found) * _QUERIES, len(rows))
+            progress(Step("comparing fingerprints", done, len(rows)))
+    finally:  # after Ctrl-C, nothing more is begun
+        pool.shutdown(cancel_futures=True)
     return _joined(rows, found)
 
 
