@@ -14,11 +14,13 @@ import pytest
 from PIL import Image
 
 from sortograph import caches
+from sortograph.cores import cores
 from sortograph.dataset import scan
 from sortograph.errors import DataError, GateError, RunError, StorageError, UsageError
-from sortograph.features import FeatureKeeper, GraphEmbedder
+from sortograph.features import FeatureKeeper, GraphEmbedder, cache
 from sortograph.features import intake as intake_module
 from sortograph.features.shelf import Shelf
+from sortograph.images import inspect
 from sortograph.records import PreprocessSpec, Said, Step
 
 SPEC = PreprocessSpec(size=(6, 5))
@@ -48,7 +50,12 @@ def reads(monkeypatch):
             paths.extend(listed)
             return real.read(root, listed, sizes, look)
 
+    def read_here(root, path):
+        paths.append(path)
+        return inspect.read_photo(root, path)
+
     monkeypatch.setattr(table, "shared_crew", Spy)
+    monkeypatch.setattr(table, "read_photo", read_here)
     return paths
 
 
@@ -206,16 +213,47 @@ def test_what_fails_in_the_threads_reaches_the_caller_and_costs_no_more_than_tha
     assert embedder.photos == 12  # the four from before the failure are kept
 
 
+@pytest.mark.parametrize("count", [2, 3])
+def test_threads_that_fill_all_cores_read_photos_themselves(
+    photos, counting, prepared, monkeypatch, reads, count
+):
+    monkeypatch.setattr(cache, "cores", lambda: 3)
+    index, embedder, threads = scan(photos), counting(threads=count), set()
+    read = inspect.read_bytes
+    monkeypatch.setattr(
+        inspect, "read_bytes", lambda path: threads.add(threading.current_thread().name) or read(path)
+    )
+    table = FeatureKeeper(embedder).table(index, rows(index))
+    assert sorted(reads) == sorted(index.paths)
+    assert threads == ({"sortograph-embed"} if count == 3 else set())  # else other processes read
+    np.testing.assert_array_equal(table.features, embedder.of(prepared(index)))
+
+
 def replaced(path: Path) -> None:
     Image.new("RGB", (40, 30), "red").save(path)
 
 
+def no_photo(path: Path) -> None:
+    path.write_bytes(b"x")
+
+
 @pytest.mark.parametrize(
-    ("change", "reason"),
-    [(replaced, "changed"), (Path.unlink, "no such file"), (lambda path: path.write_bytes(b"x"), "a photo")],
+    ("threads", "change", "reason"),
+    [
+        (cores(), replaced, "changed"),
+        (cores(), Path.unlink, "no such file"),
+        (cores(), no_photo, "changed"),
+        (0, replaced, "changed"),
+        (0, Path.unlink, "no such file"),
+        (0, no_photo, "a photo"),
+    ],
 )
-def test_photos_that_changed_since_they_were_indexed_are_named_together(photos, counting, change, reason):
-    index, embedder = scan(photos), counting()
+def test_photos_that_changed_since_they_were_indexed_are_named_together(
+    photos, counting, monkeypatch, threads, change, reason
+):
+    index, embedder = scan(photos), counting(threads=threads or 2)
+    if not threads:  # fewer than there are cores: other processes read
+        monkeypatch.setattr(cache, "cores", lambda: 3)
     keeper = FeatureKeeper(embedder)
     for name in ("a/04.png", "b/07.png"):
         change(photos / name)

@@ -10,11 +10,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from sortograph.cores import cores
 from sortograph.errors import UsageError
 from sortograph.features.embedder import Embedder
 from sortograph.features.intake import Intake, Line
 from sortograph.features.shelf import Place, Shelf
-from sortograph.features.table import facts_of, lacking, read_again, unusable
+from sortograph.features.table import facts_of, lacking, read_by_others, readers, unusable
 from sortograph.features.telling import Told
 from sortograph.records import DatasetIndex, FeatureTable, PhotoFacts, PreprocessSpec, Progress, silent
 
@@ -186,22 +187,21 @@ class FeatureKeeper:
     def _embed_again(
         self, index: DatasetIndex, missing: Sequence[int], told: Told, until: float | None = None
     ) -> None:
-        bad, began = dict[str, str](), time.monotonic()
-        for taken, (row, reading) in enumerate(
-            zip(missing, read_again(index, missing, self.sizes), strict=True), 1
-        ):
-            if reading.facts is None:
-                bad[index.paths[row]] = reading.reason
-            else:
-                self._intake.take(reading.facts, reading.pixels)
+        began = time.monotonic()
+        # Threads that fill all cores decode, too: pixels that pass from process to process cost caches.
+        read = readers if all(one.threads >= cores() for one in self.embedders) else read_by_others
+        for taken, (row, pixels) in enumerate(zip(missing, read(index, missing, self.sizes), strict=True), 1):
+            self._intake.take(facts_of(index, row), pixels)
             told.one_more(self._intake.left)
             if until is not None and self._late(until - self._last(taken, time.monotonic() - began)):
                 self._intake.stop()
                 break
         else:
             self._finish(self._intake, told)
-        if bad:
-            raise unusable(bad)
+        if refused := self._intake.refused():
+            raise unusable(
+                {index.paths[r]: refused[index.sha256[r]] for r in missing if index.sha256[r] in refused}
+            )
 
     def _last(self, taken: int, seconds: float) -> float:
         """Seconds until what is begun will be done, at the pace so far."""

@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from sortograph.errors import GateError
+from sortograph.errors import GateError, PhotoError
 from sortograph.features.embedder import Embedder
 from sortograph.features.shelf import Shelf
 from sortograph.features.threads import Threads
@@ -21,6 +21,7 @@ from sortograph.records import PhotoFacts
 
 Pixels = NDArray[np.uint8]
 Embeddings = NDArray[np.float32]
+Read = Callable[[], Sequence[Pixels]]  # the pixels of a photo, one for each size; raises PhotoError
 # What a run that is killed loses at the most; more often, waiting for the disk would be felt.
 _WRITE_PHOTOS, _WRITE_SECONDS = 512, 5.0
 _AHEAD = 2  # batches per thread that wait for it
@@ -40,7 +41,7 @@ class _Photo:
     """`lacking`: numbers of the lines that have no embedding of it."""
 
     facts: PhotoFacts
-    pixels: Sequence[Pixels]
+    pixels: Sequence[Pixels] | Read
     lacking: frozenset[int]
 
 
@@ -62,6 +63,7 @@ class Intake:
         self._threads = Threads(self._count, _AHEAD * self._count)
         self._made: deque[_Made] = deque()
         self._batch: list[_Photo] = []
+        self._refused: list[tuple[str, str]] = []
         self._under_way: set[str] = set()
         self._written = time.monotonic()
 
@@ -77,8 +79,10 @@ class Intake:
     def _unwritten(self) -> int:
         return sum(len(made.contents) for made in list(self._made))
 
-    def take(self, facts: PhotoFacts, pixels: Sequence[Pixels]) -> None:
+    def take(self, facts: PhotoFacts, pixels: Sequence[Pixels] | Read) -> None:
         """One photo, uint8 (H, W, 3) for each size. Waits while the threads have enough to do.
+
+        pixels: or what reads them, on the thread that embeds them; `refused` tells where it cannot
 
         Raises what has failed since the last call, GateError for embeddings that are no numbers, and
         StorageError where nothing can be written.
@@ -100,6 +104,11 @@ class Intake:
         self._hand_over(math.ceil(len(self._batch) / self._count))
         self._guarded(partial(self._threads.wait, tell))
         self._write()
+
+    def refused(self) -> dict[str, str]:
+        """Contents that could not be read since this was asked, each with the reason."""
+        refused, self._refused = self._refused, []
+        return dict(refused)
 
     def stop(self) -> None:
         """Write what is embedded; of the rest, end what is begun and forget what is not. Raises as `take`."""
@@ -136,14 +145,24 @@ class Intake:
 
     def _embed(self, photos: Sequence[_Photo]) -> None:
         """On a thread of its own."""
-        made = {}
+        made, read = {}, [(photo, pixels) for photo in photos if (pixels := self._pixels(photo))]
         for number, line in enumerate(self.lines):
-            chosen = [photo for photo in photos if number in photo.lacking]
+            chosen = [(photo.facts, pixels) for photo, pixels in read if number in photo.lacking]
             if chosen:
-                values = line.embedder.embed(np.stack([photo.pixels[line.size] for photo in chosen]))
+                values = line.embedder.embed(np.stack([pixels[line.size] for _, pixels in chosen]))
                 kept = _checked(values, line.shelf.dtype)
-                made[number] = [Stored(p.facts, value) for p, value in zip(chosen, kept, strict=True)]
+                made[number] = [Stored(facts, value) for (facts, _), value in zip(chosen, kept, strict=True)]
         self._made.append(_Made(frozenset(photo.facts.sha256 for photo in photos), made))
+
+    def _pixels(self, photo: _Photo) -> Sequence[Pixels]:
+        """None of a photo that cannot be read."""
+        if not callable(photo.pixels):
+            return photo.pixels
+        try:
+            return photo.pixels()
+        except PhotoError as error:
+            self._refused.append((photo.facts.sha256, error.what))
+            return ()
 
     def _write(self) -> None:
         done = [self._made.popleft() for _ in range(len(self._made))]
