@@ -239,6 +239,20 @@ def test_the_fake_answers_as_a_classifier_would(folder):
     assert all(type(a) is Prediction for a in answers)
 
 
+@pytest.mark.parametrize("batch_size", [None, 1, 3])
+def test_memory_that_later_photos_share_mixes_no_answers(tmp_path, batch_size):
+    """The fake goes by every byte that it gets."""
+    fake = FakeClassifier(["a", "b"])
+    for k in range(120):
+        broken = k % 7 == 3 or 40 <= k < 60
+        (tmp_path / f"{k}.png").write_bytes(b"no photo" if broken else png(picture(k)))
+    photos = list(find_photos([tmp_path])) * 3
+    alone = {photo: fake.predict(photo) for photo in photos[:120]}
+    answers = list(fake.predict_many(photos, threads=3, batch_size=batch_size))
+    assert answers == [alone[photo] for photo in photos]
+    assert len({answer.probability for answer in answers if not answer.error}) > 80
+
+
 def test_the_fake_goes_by_content_alone(folder):
     fake = FakeClassifier(["a", "b"])
     by_name, by_bytes = fake.predict(folder / "1.png"), fake.predict((folder / "1.png").read_bytes())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from functools import partial
@@ -24,11 +25,13 @@ if TYPE_CHECKING:
 Pixels = NDArray[np.uint8]
 Likeness = NDArray[np.floating] | None
 Rows = tuple[NDArray[np.floating], Likeness]  # (N, C), and (N,) where likeness is known
-Shares = Callable[[Sequence[Pixels]], Rows]
+Shares = Callable[[Pixels], Rows]  # for photos uint8 (N, H, W, 3), N ≥ 1
 Read = tuple[str, Pixels | str]  # a name, and pixels or the reason why there are none
+Named = tuple[str, str]  # a name, and the reason why there are no pixels or ""
 
 NAMED = 3  # classes that a reason may name
 NO_DOUBTS = Doubts()
+_NO_PIXELS: Pixels = np.empty(0, dtype=np.uint8)
 
 
 class Answering(ABC):
@@ -46,8 +49,9 @@ class Answering(ABC):
         """What the model sees, uint8 (H, W, 3). Raises PhotoError when unreadable."""
 
     @abstractmethod
-    def _probabilities(self, photos: Sequence[Pixels]) -> Rows:
-        """For N ≥ 1 results of `_pixels`: (N, C), rows sum to 1; and (N,) where likeness is known."""
+    def _probabilities(self, photos: Pixels) -> Rows:
+        """For N ≥ 1 results of `_pixels`, (N, H, W, 3): (N, C), rows sum to 1; and (N,) where likeness is
+        known."""
 
     def _probabilities_of_many(self) -> Shares:
         """As `_probabilities`, for calls from several threads at once."""
@@ -76,7 +80,10 @@ class Answering(ABC):
         a `top_k` below 1, BundleError when the model fails.
         """
         check_count(top_k, "top_k")
-        return self._predictions([self._read(photo)], self._at_once, top_k)[0]
+        name, found = self._read(photo)
+        if isinstance(found, str):
+            return failed(name, found)
+        return self._predictions([(name, "")], [self._probabilities(found[None])], top_k)[0]
 
     def predict_many(
         self,
@@ -117,7 +124,8 @@ class Answering(ABC):
 
         Raises BundleError when the model fails.
         """
-        return self._predictions(list(zip(names, pixels, strict=True)), self._at_once, top_k)
+        named = [(name, "") for name in names]
+        return self._predictions(named, [self._probabilities(np.stack(pixels))], top_k)
 
     def _stream(
         self, photos: Iterator[Photo], top_k: int, make_pace: Callable[[bool], Pace], idle: Callable[[], bool]
@@ -131,13 +139,20 @@ class Answering(ABC):
             return
         from sortograph.classify.stream import ordered  # not for one photo: its imports take longer
 
-        shares = self._probabilities_of_many()
+        shares, room = self._probabilities_of_many(), _Room(self._spec().size)
         pace = make_pace(all(isinstance(photo, str | os.PathLike) for photo in first + second))
 
         def answer(chunk: Sequence[Photo]) -> list[Prediction]:
-            return self._predictions(
-                [self._read(photo) for photo in pace.each(chunk)], partial(pace.calls, shares), top_k
-            )
+            named, count, pixels = list[Named](), 0, room.of(len(chunk))
+            for photo in pace.each(chunk):
+                name, found = self._read(photo)
+                if isinstance(found, str):
+                    named.append((name, found))
+                else:
+                    named.append((name, ""))
+                    pixels[count] = found
+                    count += 1
+            return self._predictions(named, pace.calls(shares, pixels[:count]), top_k)
 
         yield from ordered(chain(first, second, photos), answer, pace, idle)
 
@@ -151,7 +166,10 @@ class Answering(ABC):
         pace = make_pace(False)
 
         def answer(chunk: Sequence[Read]) -> list[Prediction]:
-            return self._predictions(chunk, partial(pace.calls, shares), top_k)
+            named = [(name, found if isinstance(found, str) else "") for name, found in chunk]
+            readable = [found for _, found in chunk if not isinstance(found, str)]
+            pixels = np.stack(readable) if readable else _NO_PIXELS
+            return self._predictions(named, pace.calls(shares, pixels), top_k)
 
         yield from ordered(read_apart(photos, self._spec(), pace.runners), answer, pace)
 
@@ -170,18 +188,12 @@ class Answering(ABC):
         except PhotoError as error:
             return name, error.what
 
-    def _at_once(self, photos: Sequence[Pixels]) -> Iterable[Rows]:
-        return (self._probabilities(photos),)
-
-    def _predictions(
-        self, chunk: Sequence[Read], calls: Callable[[Sequence[Pixels]], Iterable[Rows]], top_k: int
-    ) -> list[Prediction]:
-        """One answer each. `calls` gives the shares of photos, in as many calls of the model as it likes."""
-        readable = [found for _, found in chunk if not isinstance(found, str)]
-        rows = chain.from_iterable(starmap(_rows, calls(readable) if readable else ()))
+    def _predictions(self, named: Sequence[Named], rows: Iterable[Rows], top_k: int) -> list[Prediction]:
+        """One answer each; `rows` are those of the photos that have pixels, call by call."""
+        each = chain.from_iterable(starmap(_rows, rows))
         return [
-            failed(name, found) if isinstance(found, str) else self._prediction(name, *next(rows), top_k)
-            for name, found in chunk
+            failed(name, reason) if reason else self._prediction(name, *next(each), top_k)
+            for name, reason in named
         ]
 
     def _prediction(
@@ -195,6 +207,20 @@ class Answering(ABC):
         withheld, unsure = doubts.of(top, doubts.set_size(row), likeness)
         label = None if withheld else top[0][0]
         return Prediction(path=name, label=label, probability=top[0][1], top_k=top[:top_k], unsure=unsure)
+
+
+class _Room(threading.local):
+    """Where a thread puts the pixels of a chunk. It is kept for the next chunk: memory that is given back and
+    taken again has to be cleared by the system each time, a thirtieth of what a small model costs."""
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        self._pixels: Pixels = np.empty((0, *size, 3), dtype=np.uint8)
+
+    def of(self, count: int) -> Pixels:
+        """For so many photos."""
+        if len(self._pixels) < count:
+            self._pixels = np.empty((count, *self._pixels.shape[1:]), dtype=np.uint8)
+        return self._pixels[:count]
 
 
 def failed(name: str, reason: str) -> Prediction:

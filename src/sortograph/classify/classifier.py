@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -56,7 +56,7 @@ class Classifier(Answering):
     def _pixels(self, photo: Photo) -> Pixels:
         return to_pixels(photo, self.manifest.preprocess)
 
-    def _probabilities(self, photos: Sequence[Pixels]) -> Rows:
+    def _probabilities(self, photos: Pixels) -> Rows:
         return _answered(self.bundle, photos)
 
     def _probabilities_of_many(self) -> Shares:
@@ -68,8 +68,8 @@ class Classifier(Answering):
         return lambda photos: _answered(single, photos)
 
 
-def _answered(bundle: Bundle, photos: Sequence[Pixels]) -> Rows:
-    answers = bundle.run(np.stack(photos))
+def _answered(bundle: Bundle, photos: Pixels) -> Rows:
+    answers = bundle.run(photos)
     return answers.probabilities, answers.likeness
 
 
@@ -107,7 +107,7 @@ class FakeClassifier(Answering):
     def _pixels(self, photo: Photo) -> Pixels:
         return to_pixels(photo, _FAKE_SPEC)
 
-    def _probabilities(self, photos: Sequence[Pixels]) -> Rows:
+    def _probabilities(self, photos: Pixels) -> Rows:
         weights = np.array([[self._weight(pixels, name) for name in self.classes] for pixels in photos])
         shares: NDArray[np.float64] = weights / weights.sum(axis=1, keepdims=True)
         return shares, None

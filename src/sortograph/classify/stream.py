@@ -15,13 +15,22 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
 from itertools import islice
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar
 
 from sortograph.cores import cores
 
 Item = TypeVar("Item")
 Found = TypeVar("Found")
 Answer = TypeVar("Answer")
+
+
+class _Sliced(Protocol):
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, part: slice, /) -> Any: ...
+
+
+Photos = TypeVar("Photos", bound=_Sliced)
 
 _AHEAD = 2  # chunks for each thread, under way or waiting
 _GLANCE = 0.005  # seconds between two looks at whether a source has more
@@ -204,16 +213,18 @@ class Pace:
             self._crowd.told(len(chunk))
         return found
 
-    def calls(self, call: Callable[[Sequence[Item]], Found], photos: Sequence[Item]) -> Iterator[Found]:
-        """What the model says of photos of one chunk, call by call."""
+    def calls(self, call: Callable[[Photos], Found], photos: Photos) -> Iterator[Found]:
+        """What the model says of the photos of one chunk, call by call; nothing of none."""
         size = self._chosen
+        if not len(photos):
+            return
         if size is None:
             yield self._timed(call, photos)
             return
         for first in self.each(range(0, len(photos), size)):
             yield call(photos[first : first + size])
 
-    def _timed(self, call: Callable[[Sequence[Item]], Found], photos: Sequence[Item]) -> Found:
+    def _timed(self, call: Callable[[Photos], Found], photos: Photos) -> Found:
         start = _clock()
         found = call(photos)
         # Unreadable photos make other sizes, which say nothing. Lists take appends from several threads.
