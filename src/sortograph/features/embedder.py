@@ -21,7 +21,8 @@ Pixels = NDArray[np.uint8]
 Embeddings = NDArray[np.float32]
 _WHERE = "the graph of the backbone"
 _OUTPUT = guard.BACKBONE_OUTPUTS[0]
-_CALL_PIXELS = 2 * 224 * 224  # of the photos of one call
+_CALL_PIXELS = 224 * 224  # of the photos of one call; twice as many of a heavy network
+_HEAVY = 32 << 20  # bytes of a graph
 
 
 class Embedder(Protocol):
@@ -65,10 +66,10 @@ class GraphEmbedder:
     Raises BundleError for a graph that no bundle may hold, or with other inputs and outputs.
 
     Several sessions' calls at once, each on one thread, beat one call on several: they never wait for each
-    other within an operator. And few photos in a call beat many, which outgrow the caches. Core-milliseconds
-    a photo of 224 pixels on 2 cores with 2 MB of cache each, for calls of 1, 2, 4 and 8 photos: MobileNetV2
-    5.5, 5.7, 6.2, 6.7; EfficientNet-B0 10.3, 10.6, 11.3, 12.4; ResNet50 49.6, 49.1, 49.9, 49.8; ViT-S 65.9,
-    62.9, 69.0, 75.0.
+    other within an operator. And few photos in a call beat many, which outgrow the caches; but two share the
+    weights of a heavy network, which come from memory. Core-milliseconds a photo of 224 pixels on 2 cores
+    with 2 MB of cache each, for calls of 1, 2 and 4 photos: SqueezeNet 3.57, 3.67, 3.83; MobileNetV2 5.41,
+    5.47, 5.84; EfficientNet-B0 9.6, 10.2, 10.9; ResNet50 49.5, 46.9, 45.7; ViT-S 65.6, 63.5, 65.7.
     """
 
     batch = 8
@@ -80,7 +81,8 @@ class GraphEmbedder:
         self.spec, self.mirror = spec, mirror
         self.threads = threads or shared_crew().workers
         self._graph, self._session, self._opening = graph, None, threading.Lock()
-        self._call = max(1, _CALL_PIXELS // math.prod(spec.size))
+        pixels = _CALL_PIXELS * (2 if len(graph) > _HEAVY else 1)
+        self._call = max(1, pixels // math.prod(spec.size))
         digest = hashlib.sha256(graph).hexdigest()[:24]
         self.key = f"{digest}-onnxruntime{onnxruntime().__version__}-float32{'-mirror' if mirror else ''}"
 
